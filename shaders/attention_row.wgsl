@@ -1,0 +1,88 @@
+// Attention for few queries, as in decoding: a workgroup per query and head, a lane per key and then per dimension.
+
+#import attention_forward
+
+/// Stands for −∞, which WGSL does not promise.
+const LOWEST: f32 = -1e30;
+
+var<workgroup> lanes: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    head = group.y;
+    let query = group.x;
+    let range = range_of(query);
+    let prefix = range.y - min(range.x, range.y);
+    let count = prefix + range.w - min(range.z, range.w);
+    var most = LOWEST;
+    var total = 0.0;
+#for c ROUNDS
+    var out_$c = 0.0;
+#end
+    for (var first = 0u; first < count; first += 64u) {
+        let n = first + lane;
+        var score = LOWEST;
+        if n < count {
+            score = step.params.scale * product(query, row_key(range, prefix, n));
+        }
+        let most_now = max(most, lanes_max(score, lane));
+        let weight = select(0.0, exp(score - most_now), n < count);
+        let keep = exp(most - most_now);
+        most = most_now;
+        total = total * keep + lanes_sum(weight, lane);
+        let block = min(64u, count - first);
+#for c ROUNDS
+        out_$c *= keep;
+#end
+        for (var i = 0u; i < block; i++) {
+            let key = row_key(range, prefix, first + i);
+#for c ROUNDS
+            out_$c = fma(lanes[i], element(V, key, $cu * 64u + lane), out_$c);
+#end
+        }
+    }
+#for c ROUNDS
+    store(query, $cu * 64u + lane, out_$c / max(total, 1e-30));
+#end
+    if lane == 0u {
+        lse[step.views[5].offset + query * step.params.heads + head] = most + log(total);
+    }
+}
+
+/// The n-th key that a range holds.
+fn row_key(range: vec4<u32>, prefix: u32, n: u32) -> u32 {
+    return select(range.z + n - prefix, range.x + n, n < prefix);
+}
+
+fn product(query: u32, key: u32) -> f32 {
+    var sum = 0.0;
+    for (var d = 0u; d < step.params.dim; d++) {
+        sum = fma(element(Q, query, d), element(K, key, d), sum);
+    }
+    return sum;
+}
+
+fn spread(value: f32, lane: u32) {
+    workgroupBarrier();
+    lanes[lane] = value;
+    workgroupBarrier();
+}
+
+fn lanes_max(value: f32, lane: u32) -> f32 {
+    spread(value, lane);
+    var most = lanes[0];
+    for (var i = 1u; i < 64u; i++) {
+        most = max(most, lanes[i]);
+    }
+    return most;
+}
+
+/// Leaves the values in `lanes`.
+fn lanes_sum(value: f32, lane: u32) -> f32 {
+    spread(value, lane);
+    var sum = lanes[0];
+    for (var i = 1u; i < 64u; i++) {
+        sum += lanes[i];
+    }
+    return sum;
+}

@@ -1,0 +1,3 @@
+// The rows of a table by token id.
+
+#import chosen_rows

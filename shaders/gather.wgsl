@@ -1,0 +1,3 @@
+// The rows of a matrix by number.
+
+#import chosen_rows

@@ -1,0 +1,54 @@
+// The derivative of attention. With P = exp(S − lse), dP = dY · Vᵀ and delta[t] = Σ_d dY · Y:
+// dS = P ∘ (dP − delta);  dQ = scale · dS · K;  dK = scale · dSᵀ · Q;  dV = Pᵀ · dY.
+// S and P are computed again, tile by tile; nothing of [T, T] is kept.
+
+struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32 }
+
+#import step
+
+@group(0) @binding(1) var<storage, read> q: array<f32>;
+@group(0) @binding(2) var<storage, read> k: array<f32>;
+@group(0) @binding(3) var<storage, read> v: array<f32>;
+@group(0) @binding(4) var<storage, read> d_y: array<f32>;
+@group(0) @binding(5) var<storage, read> ranges: array<u32>;
+@group(0) @binding(6) var<storage, read> lse: array<f32>;
+@group(0) @binding(7) var<storage, read> delta: array<f32>;
+
+const Q: u32 = 0u;
+const K: u32 = 1u;
+const V: u32 = 2u;
+const D_Y: u32 = 3u;
+
+var<private> head: u32;
+
+fn range_of(query: u32) -> vec4<u32> {
+    if query >= step.views[Q].rows {
+        return vec4(0u);
+    }
+    let at = step.views[4].offset + query * 4u;
+    return vec4(ranges[at], ranges[at + 1u], ranges[at + 2u], ranges[at + 3u]);
+}
+
+fn element(matrix: u32, row: u32, d: u32) -> f32 {
+    if row >= step.views[matrix].rows || d >= step.params.dim {
+        return 0.0;
+    }
+    let kv_head = head / (step.params.heads / step.params.kv_heads);
+    let column = select(head, kv_head, matrix == K || matrix == V) * step.params.dim + d;
+    let at = step.views[matrix].offset + row * step.views[matrix].cols + column;
+    switch matrix {
+        case Q: { return q[at]; }
+        case K: { return k[at]; }
+        case V: { return v[at]; }
+        default: { return d_y[at]; }
+    }
+}
+
+/// A query's logsumexp and delta.
+fn known_of(query: u32) -> vec2<f32> {
+    if query >= step.views[Q].rows {
+        return vec2(0.0);
+    }
+    let at = query * step.params.heads + head;
+    return vec2(lse[step.views[5].offset + at], delta[step.views[6].offset + at]);
+}

@@ -1,0 +1,222 @@
+//! What can be written after `align`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::device::Wanted;
+
+/// Alignment recipes: written in a small language, checked whole, run on any GPU or on the CPU.
+#[derive(Parser, Debug)]
+#[command(name = "align", version, disable_help_subcommand = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Make everything that a recipe says, from what is there already
+    Run(RunArgs),
+    /// Look for mistakes; nothing runs
+    Check(CheckArgs),
+    /// Show what a run would do, and what it would take
+    Plan(PlanArgs),
+    /// Show what a stage depends on, and what has changed since it last ran
+    Explain(ExplainArgs),
+    /// Draw a recipe's stages
+    Graph(GraphArgs),
+    /// Write recipes in their one canonical form
+    Fmt(FmtArgs),
+    /// Evaluate an objective or `fn` at given numbers, with its derivatives
+    Eval(EvalArgs),
+    /// List the devices and measure them
+    Devices(DevicesArgs),
+    /// Show a stage, objective, type or diagnostic code
+    Help(HelpArgs),
+}
+
+/// Which recipe, with which parameters.
+#[derive(Args, Clone, Debug)]
+pub(super) struct RecipeArgs {
+    /// The recipe's file
+    pub(super) file: PathBuf,
+    /// Which recipe of the file; may be left out when there is one
+    pub(super) recipe: Option<String>,
+    #[command(flatten)]
+    pub(super) settings: Settings,
+}
+
+/// What sets a recipe's params.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Settings {
+    /// Set a `param`; may be repeated
+    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    pub(super) params: Vec<(String, String)>,
+    /// Set params and caps as this `profile` says
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+}
+
+/// Where the numbers are to be computed.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DeviceArgs {
+    /// auto, cpu, gpu, gpu:N (see `align devices`) or gpu:software
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(super) device: Wanted,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// One event a line, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Seconds between checkpoints, at least
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(super) checkpoint_every: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) recipe: RecipeArgs,
+    /// The diagnostics as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// The plan as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// The stage, as it is called in the plan, and the recipe's file; then which recipe, when it has several
+    #[arg(required = true, num_args = 2..=3, value_names = ["STAGE", "FILE"])]
+    words: Vec<String>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// The key and the differences as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl ExplainArgs {
+    /// The stage and the recipe. Every other command takes the file first, so that order is understood too.
+    pub(super) fn stage_and_recipe(&self) -> (&str, RecipeArgs) {
+        let is_file = |word: &String| word.ends_with(".align");
+        let (stage, file) = if is_file(&self.words[0]) && !is_file(&self.words[1]) { (1, 0) } else { (0, 1) };
+        let recipe = RecipeArgs { file: PathBuf::from(&self.words[file]), recipe: self.words.get(2).cloned(), settings: self.settings.clone() };
+        (&self.words[stage], recipe)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct GraphArgs {
+    #[command(flatten)]
+    pub(super) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// Left out: lines for the terminal
+    #[arg(long, value_enum)]
+    pub(super) format: Option<GraphFormat>,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum GraphFormat {
+    Svg,
+    Dot,
+    Mermaid,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct FmtArgs {
+    /// Files and folders; `-` reads from standard input and writes to standard output
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    /// Change nothing; exit with 1 if something would change
+    #[arg(long)]
+    pub(super) check: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct EvalArgs {
+    /// An `objective` or `fn`, of the standard library or of the file given with --from
+    pub(super) name: String,
+    /// The numbers: rows with columns, log-probs, scores; see `align help eval`
+    #[arg(long, value_name = "FILE.json")]
+    pub(super) at: PathBuf,
+    /// Where the objective is written, if not in the standard library
+    #[arg(long, value_name = "FILE.align")]
+    pub(super) from: Option<PathBuf>,
+    /// Set a parameter; may be repeated
+    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    pub(super) params: Vec<(String, String)>,
+    /// The answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DevicesArgs {
+    /// As JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HelpArgs {
+    /// A name of the standard library, a command, or a code such as align::recipe::unknown_name
+    pub(super) name: Option<String>,
+}
+
+fn param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_reads_as_the_language_page_says() {
+        let line = ["align", "run", "x.align", "small", "-p", "beta=0.2", "--profile", "smoke", "--device", "gpu:1", "--json"];
+        let Command::Run(run) = Arguments::try_parse_from(line).expect("well written").command else { panic!("it says run") };
+        assert_eq!((run.recipe.recipe.as_deref(), run.recipe.settings.params), (Some("small"), vec![("beta".to_owned(), "0.2".to_owned())]));
+        for line in [["align", "explain", "dpo", "x.align"], ["align", "explain", "x.align", "dpo"]] {
+            let Command::Explain(explain) = Arguments::try_parse_from(line).expect("well written").command else { panic!("it says explain") };
+            let (stage, recipe) = explain.stage_and_recipe();
+            assert_eq!((stage, recipe.file), ("dpo", PathBuf::from("x.align")));
+        }
+        assert!(Arguments::try_parse_from(["align", "run", "x.align", "-p", "beta"]).is_err());
+        assert!(Arguments::try_parse_from(["align", "run", "x.align", "--device", "tpu"]).is_err());
+    }
+}

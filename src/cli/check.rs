@@ -1,0 +1,31 @@
+//! `align check`
+
+use serde_json::json;
+
+use crate::run::diagnostic_json;
+
+use super::Exit;
+use super::args::CheckArgs;
+use super::open::open;
+use super::out;
+
+pub(super) fn check(args: &CheckArgs) -> Exit {
+    let opened = match open(&args.recipe) {
+        Ok(opened) => opened,
+        Err(message) => {
+            out::error(&message);
+            return Exit::Failed;
+        }
+    };
+    if args.json {
+        let diagnostics: Vec<_> = opened.diagnostics.iter().map(|d| diagnostic_json(d, &opened.sources)).collect();
+        out::line(&json!({ "ok": opened.checked.is_some(), "diagnostics": diagnostics }).to_string());
+    } else {
+        out::diagnostics(&opened.diagnostics, &opened.sources);
+        if let Some(checked) = &opened.checked {
+            let title = checked.title.as_ref().map_or(String::new(), |title| format!(" \"{title}\""));
+            out::line(&format!("{}{title} is right: {} stages, {} expectations, {} exports", checked.name, checked.stages.len(), checked.expectations.len(), checked.exports.len()));
+        }
+    }
+    if opened.checked.is_some() { Exit::Done } else { Exit::Failed }
+}

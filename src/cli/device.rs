@@ -1,0 +1,105 @@
+//! Which device is taken, and why that one. It is opened when the first stage needs it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::engine::cpu::CpuDevice;
+use crate::engine::gpu::{Choice, Gpu, adapters};
+use crate::engine::{Device, DeviceKind};
+use crate::model::Engine;
+use crate::plan::{DeviceClass, Numerics};
+use crate::stage::{Failure, LazyEngine};
+
+/// `--device`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wanted {
+    Auto,
+    Cpu,
+    Gpu(Choice),
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            other => other.parse().map(Self::Gpu).map_err(|()| "expected auto, cpu, gpu, gpu:N or gpu:software".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Gpu(choice) => choice.fmt(f),
+        }
+    }
+}
+
+/// The device of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Chosen {
+    gpu: Option<Choice>,
+    pub(super) name: String,
+    pub(super) because: String,
+}
+
+impl Chosen {
+    /// Chooses; nothing is opened.
+    pub(super) fn new(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Cpu => Self { gpu: None, name: "cpu".to_owned(), because: "--device cpu".to_owned() },
+            Wanted::Gpu(choice) => Self { gpu: Some(choice), name: choice.to_string(), because: format!("--device {choice}") },
+            Wanted::Auto => Self::auto(),
+        }
+    }
+
+    /// The strongest graphics processor; a driver that runs on the processor is none.
+    fn auto() -> Self {
+        match adapters().into_iter().find(|adapter| adapter.kind == DeviceKind::Gpu) {
+            Some(found) => Self { gpu: Some(Choice::Best), name: "gpu".to_owned(), because: format!("found {}", found.name) },
+            None => Self { gpu: None, name: "cpu".to_owned(), because: "no graphics processor was found".to_owned() },
+        }
+    }
+
+    /// What its results are comparable with.
+    pub(super) fn numerics(&self) -> Numerics {
+        Numerics::f32(if self.gpu.is_some() { DeviceClass::Gpu } else { DeviceClass::Cpu })
+    }
+
+    /// The device itself.
+    pub(super) fn open(&self) -> Result<Box<dyn Device>, crate::engine::EngineError> {
+        Ok(match self.gpu {
+            None => Box::new(CpuDevice::new(None)?),
+            Some(choice) => Box::new(Gpu::open(choice)?),
+        })
+    }
+
+    /// An engine that opens the device when it is first asked.
+    pub(super) fn engine(&self) -> LazyEngine {
+        let this = self.clone();
+        LazyEngine::new(move || {
+            let refused = |error: crate::engine::EngineError| {
+                Failure::new("align::engine::no_device", error.to_string()).help("`align devices` lists what there is; `--device cpu` always works")
+            };
+            this.open().map(Engine::new).map_err(refused)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_written_as_they_are_read() {
+        for text in ["auto", "cpu", "gpu", "gpu:2", "gpu:software"] {
+            assert_eq!(text.parse::<Wanted>().map(|wanted| wanted.to_string()), Ok(text.to_owned()));
+        }
+        assert!("cuda".parse::<Wanted>().is_err());
+    }
+}

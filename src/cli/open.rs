@@ -1,0 +1,92 @@
+//! From a file name to a checked recipe and its plan, with every mistake shown on the way.
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::Diagnostic;
+use crate::durable::{self, HashCache};
+use crate::plan::{Plan, Surroundings};
+use crate::recipe::checked::Checked;
+use crate::recipe::{self, Options};
+use crate::run::{Store, export_refusals};
+use crate::stage::PRIMITIVES;
+use crate::world::Sources;
+
+use super::args::RecipeArgs;
+use super::device::Chosen;
+use super::out;
+
+/// A recipe file that has been looked at.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) sources: Sources,
+    /// The recipe's folder, absolute: where paths start and where the store is.
+    pub(super) root: PathBuf,
+    /// There if nothing is wrong.
+    pub(super) checked: Option<Checked>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads and checks a recipe. `Err`: the file itself cannot be read.
+pub(super) fn open(args: &RecipeArgs) -> Result<Opened, String> {
+    let unreadable = |error: std::io::Error| format!("`{}` cannot be read: {error}", args.file.display());
+    let mut sources = Sources::default();
+    let file = sources.read(&args.file).map_err(unreadable)?;
+    let root = durable::parent(&args.file).canonicalize().map_err(unreadable)?;
+    let settings = args.settings.clone();
+    let options = Options { recipe: args.recipe.clone(), params: settings.params, profile: settings.profile };
+    let (checked, mut diagnostics) = recipe::check(&mut sources, file, &options);
+    if let Some(checked) = &checked {
+        diagnostics.extend(export_refusals(&checked.exports, &root));
+    }
+    let checked = checked.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
+    Ok(Opened { sources, root, checked, diagnostics })
+}
+
+/// A recipe that may run, its store and its plan.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) sources: Sources,
+    pub(super) root: PathBuf,
+    pub(super) store: Store,
+    pub(super) plan: Plan,
+}
+
+/// Opens and plans, showing everything that is wrong; `None` when nothing may run.
+pub(super) fn planned(args: &RecipeArgs, device: &Chosen) -> Option<Planned> {
+    let opened = shown(args)?;
+    let checked = opened.checked.as_ref()?;
+    let store = Store::new(&opened.root);
+    match plan(checked, &opened.root, &store, device) {
+        Ok(plan) => Some(Planned { sources: opened.sources, root: opened.root, store, plan }),
+        Err(refused) => {
+            out::diagnostics(&refused, &opened.sources);
+            None
+        }
+    }
+}
+
+/// Opens, and shows what is wrong.
+fn shown(args: &RecipeArgs) -> Option<Opened> {
+    match open(args) {
+        Ok(opened) => {
+            out::diagnostics(&opened.diagnostics, &opened.sources);
+            Some(opened)
+        }
+        Err(message) => {
+            out::error(&message);
+            None
+        }
+    }
+}
+
+fn plan(checked: &Checked, root: &Path, store: &Store, device: &Chosen) -> Result<Plan, Vec<Diagnostic>> {
+    let mut hashes = HashCache::open(&store.root().join("outside.json"));
+    let mut around = Surroundings { root, numerics: device.numerics(), primitives: PRIMITIVES, shelf: store, hashes: &mut hashes };
+    let plan = Plan::new(checked, &mut around)?;
+    if store.root().exists() {
+        // a memory that cannot be kept costs time at the next run, nothing else
+        hashes.save().ok();
+        store.save_hashes().ok();
+    }
+    Ok(plan)
+}

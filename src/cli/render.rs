@@ -1,0 +1,210 @@
+//! Draws diagnostics: with frames and colours on a terminal, in ASCII in a pipe.
+//!
+//! Invariant: nothing is printed here, and the same diagnostics give the same text.
+
+use std::fmt;
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
+    ThemeCharacters, ThemeStyles,
+};
+
+use crate::diagnostic::{Diagnostic, Label, Severity};
+use crate::syntax::span::FileId;
+use crate::world::{Source, Sources};
+
+/// What the text is drawn for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Style {
+    /// A terminal of this many columns.
+    Terminal { color: bool, width: usize },
+    /// A pipe or a file: ASCII, no colours, lines as long as they are.
+    Plain,
+}
+
+impl Style {
+    fn handler(self) -> GraphicalReportHandler {
+        let (characters, styles, width) = match self {
+            Self::Terminal { color: true, width } => (ThemeCharacters::unicode(), ThemeStyles::ansi(), width),
+            Self::Terminal { color: false, width } => (ThemeCharacters::unicode(), ThemeStyles::none(), width),
+            Self::Plain => (ThemeCharacters::ascii(), ThemeStyles::none(), usize::MAX / 2),
+        };
+        GraphicalReportHandler::new_themed(GraphicalTheme { characters, styles })
+            .with_width(width.max(20))
+            .with_links(false)
+            .with_context_lines(1)
+            .without_syntax_highlighting()
+    }
+}
+
+/// Draws all diagnostics, sorted by file and place, and a last line that counts them; empty when there are none.
+pub fn render(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> String {
+    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+    sorted.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| (label.span.file, label.span.start)));
+    let handler = style.handler();
+    let mut text = String::new();
+    for diagnostic in sorted {
+        let drawing = Drawing::of(diagnostic, sources);
+        handler.render_report(&mut text, &drawing).expect("a string takes every text");
+        text.push('\n');
+    }
+    if let Some(summary) = summary(diagnostics) {
+        text.push_str(&summary);
+        text.push('\n');
+    }
+    text
+}
+
+/// `3 mistakes, 1 warning`; none when there is nothing to count.
+pub fn summary(diagnostics: &[Diagnostic]) -> Option<String> {
+    let mistakes = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let parts = [counted(mistakes, "mistake"), counted(diagnostics.len() - mistakes, "warning")];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn counted(count: usize, what: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        _ => Some(format!("{count} {what}s")),
+    }
+}
+
+/// A diagnostic, or the part of it that lies in one file, as miette wants it.
+#[derive(Debug)]
+struct Drawing<'a> {
+    code: Option<&'static str>,
+    severity: miette::Severity,
+    message: &'a str,
+    source: Option<Snippet<'a>>,
+    labels: Vec<LabeledSpan>,
+    help: Option<&'a str>,
+    elsewhere: Vec<Drawing<'a>>,
+}
+
+impl<'a> Drawing<'a> {
+    fn of(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Self {
+        let file = diagnostic.labels.first().map(|label| label.span.file);
+        let (here, there): (Vec<&Label>, Vec<&Label>) =
+            diagnostic.labels.iter().partition(|label| Some(label.span.file) == file);
+        let mut elsewhere: Vec<Self> = there.into_iter().map(|label| Self::elsewhere(label, sources)).collect();
+        let mut help = diagnostic.help.as_deref();
+        // Help comes last, after the other files.
+        if let Some(last) = elsewhere.last_mut() {
+            last.help = help.take();
+        }
+        Self {
+            code: Some(diagnostic.code),
+            severity: severity(diagnostic.severity),
+            message: &diagnostic.message,
+            source: file.map(|file| Snippet::of(file, sources)),
+            labels: here.into_iter().map(|label| labeled(label, sources, true)).collect(),
+            help,
+            elsewhere,
+        }
+    }
+
+    /// A label in another file than the first.
+    fn elsewhere(label: &'a Label, sources: &'a Sources) -> Self {
+        Self {
+            code: None,
+            severity: miette::Severity::Advice,
+            message: &label.text,
+            source: Some(Snippet::of(label.span.file, sources)),
+            labels: vec![labeled(label, sources, false)],
+            help: None,
+            elsewhere: Vec::new(),
+        }
+    }
+}
+
+fn severity(severity: Severity) -> miette::Severity {
+    match severity {
+        Severity::Error => miette::Severity::Error,
+        Severity::Warning => miette::Severity::Warning,
+    }
+}
+
+/// A label that spans several lines is drawn on its first.
+fn labeled(label: &Label, sources: &Sources, with_text: bool) -> LabeledSpan {
+    let text = (with_text && !label.text.is_empty()).then(|| label.text.clone());
+    let range = label.span.range();
+    let first = sources.get(label.span.file).text[range.clone()].lines().next().unwrap_or_default();
+    LabeledSpan::new_with_span(text, range.start..range.start + first.len())
+}
+
+/// The lines that a span touches. The last one's break is among them: a label may stand at the end of a line.
+fn whole_lines(text: &str, span: SourceSpan) -> SourceSpan {
+    let (start, end) = (span.offset(), span.offset() + span.len());
+    let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let last = text[end..].find('\n').map_or(text.len(), |at| end + at + 1);
+    (first..last).into()
+}
+
+impl fmt::Display for Drawing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message)
+    }
+}
+
+impl std::error::Error for Drawing<'_> {}
+
+impl miette::Diagnostic for Drawing<'_> {
+    fn code<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        self.code.map(|code| Box::new(code) as Box<dyn fmt::Display>)
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(self.severity)
+    }
+
+    fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        self.help.map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+
+    fn related<'b>(&'b self) -> Option<Box<dyn Iterator<Item = &'b dyn miette::Diagnostic> + 'b>> {
+        (!self.elsewhere.is_empty())
+            .then(|| Box::new(self.elsewhere.iter().map(|drawing| drawing as &dyn miette::Diagnostic)) as Box<_>)
+    }
+}
+
+/// A named text that is borrowed.
+#[derive(Debug)]
+struct Snippet<'a>(&'a Source);
+
+impl<'a> Snippet<'a> {
+    fn of(file: FileId, sources: &'a Sources) -> Self {
+        Self(sources.get(file))
+    }
+}
+
+impl SourceCode for Snippet<'_> {
+    fn read_span<'b>(
+        &'b self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'b> + 'b>, miette::MietteError> {
+        let text: &str = &self.0.text;
+        // miette asks without context for the place, with context for what to draw: whole lines, and no more.
+        let span = if before + after == 0 { *span } else { whole_lines(text, *span) };
+        let contents = text.read_span(&span, 0, 0)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.0.name.clone(),
+            contents.data(),
+            *contents.span(),
+            contents.line(),
+            contents.column(),
+            contents.data().split(|byte| *byte == b'\n').count(),
+        )))
+    }
+}

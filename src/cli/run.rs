@@ -1,0 +1,38 @@
+//! `align run`
+
+use crate::run::Run;
+use crate::stage::PRIMITIVES;
+
+use super::Exit;
+use super::args::RunArgs;
+use super::device::Chosen;
+use super::open::planned;
+use super::progress::Watcher;
+use super::{interrupt, out};
+
+pub(super) fn run(args: &RunArgs) -> Exit {
+    let device = Chosen::new(args.device.device);
+    let Some(planned) = planned(&args.recipe, &device) else { return Exit::Failed };
+    let interrupted = interrupt::flag();
+    let engine = device.engine();
+    let watcher = Watcher::new(&planned.sources, args.json);
+    let run = Run {
+        plan: &planned.plan,
+        store: &planned.store,
+        root: &planned.root,
+        primitives: PRIMITIVES,
+        engine: &engine,
+        device: (device.name.clone(), device.because.clone()),
+        sources: &planned.sources,
+        interrupted: &interrupted,
+        checkpoint_every: args.checkpoint_every,
+        listen: &|event| watcher.hear(event),
+    };
+    match run.execute() {
+        Ok(outcome) => Exit::Code(outcome.exit_code()),
+        Err(error) => {
+            out::error(&format!("the run's folder in `{}` cannot be written: {error}", planned.store.root().display()));
+            Exit::Failed
+        }
+    }
+}

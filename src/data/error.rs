@@ -1,0 +1,118 @@
+//! A data file that cannot be read, and how the recipe's author hears of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::recipe::types::{Row, Type};
+
+use super::fault::{Fault, Faults, Group, Problem, grouped, listed};
+use super::synonym::meant;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("`{}` does not exist", path.display())]
+    NoFile { path: PathBuf },
+    #[error("`{}` cannot be read: {error}", path.display())]
+    Disk { path: PathBuf, error: std::io::Error },
+    #[error("`{}` has no format that can be read", path.display())]
+    UnknownFormat { path: PathBuf },
+    #[error("`{}` is not gzip data, whatever its name says", path.display())]
+    NotGzip { path: PathBuf },
+    #[error("`{}` has no rows", path.display())]
+    NoRows { path: PathBuf },
+    #[error("`{}` has {} mistakes", path.display(), faults.groups.iter().map(|group| group.count).sum::<usize>() + faults.untold)]
+    Faults { path: PathBuf, faults: Faults, asked: Row },
+}
+
+impl ReadError {
+    /// Every mistake, for a caller who knows the place in the recipe; the file is called `shown`.
+    pub fn diagnostics(&self, shown: &str) -> Vec<Diagnostic> {
+        let one = Diagnostic::error;
+        let diagnostic = match self {
+            Self::NoFile { path } => {
+                let missing = one("align::data::missing_file", format!("`{shown}` does not exist"));
+                match neighbour(path) {
+                    Some(name) => missing.help(format!("did you mean `{name}`?")),
+                    None => missing.help("a path starts at the recipe's folder"),
+                }
+            }
+            Self::Disk { error, .. } => one("align::data::unreadable", format!("`{shown}` cannot be read: {error}")),
+            Self::UnknownFormat { .. } => one("align::data::unknown_format", format!("`{shown}` has no format that can be read"))
+                .help("`.jsonl`, `.json`, `.csv`, `.tsv` and `.txt` are read, each also as `.gz`"),
+            Self::NotGzip { .. } => one("align::data::damaged", format!("`{shown}` is not gzip data, whatever its name says")),
+            Self::NoRows { .. } => one("align::data::no_rows", format!("`{shown}` has no rows")),
+            Self::Faults { faults, asked, .. } => return of_faults(faults, asked, shown),
+        };
+        vec![diagnostic]
+    }
+}
+
+fn of_faults(faults: &Faults, asked: &Row, shown: &str) -> Vec<Diagnostic> {
+    let everywhere = faults.missing_everywhere();
+    let mut diagnostics: Vec<Diagnostic> = missing_columns(&everywhere, asked, shown).into_iter().collect();
+    let is_told = |group: &&Group| matches!(&group.first.problem, Problem::Missing { column, .. } if everywhere.iter().any(|(name, _)| *name == column));
+    diagnostics.extend(faults.groups.iter().filter(|group| !is_told(group)).map(|group| of_group(group, shown)));
+    if faults.untold > 0 {
+        let message = format!("`{shown}` has {} more mistakes of other kinds", grouped(faults.untold));
+        diagnostics.push(Diagnostic::error("align::data::broken_line", message));
+    }
+    diagnostics
+}
+
+/// Columns that no row has: most likely they go by other names.
+fn missing_columns(missing: &[(&Arc<str>, &[Arc<str>])], asked: &Row, shown: &str) -> Option<Diagnostic> {
+    let has = missing.first()?.1;
+    let names: Vec<String> = missing.iter().map(|(name, _)| format!("`.{name}`")).collect();
+    let (noun, verb) = if names.len() == 1 { ("column", "is") } else { ("columns", "are") };
+    let message = format!("{noun} {} {verb} missing in `{shown}`; it has {}", names.join(" and "), listed(has));
+    let help =
+        renaming(asked, has).unwrap_or_else(|| "state the columns that it has after `as`, then build the others with `.select(…)`".into());
+    Some(Diagnostic::error("align::data::missing_column", message).help(help))
+}
+
+/// How to get the columns asked for out of those there are.
+fn renaming(asked: &Row, has: &[Arc<str>]) -> Option<String> {
+    let found: Vec<(&Arc<str>, &Type, &Arc<str>)> =
+        asked.iter().map(|(name, ty)| Some((name, ty, meant(name, has)?))).collect::<Option<_>>()?;
+    let states: Vec<String> = found.iter().map(|(_, ty, column)| format!("{column}: {ty}")).collect();
+    let selects: Vec<String> = found.iter().map(|(name, _, column)| format!("{name}: .{column}")).collect();
+    Some(format!("read it `as {{ {} }}` and add `.select({})`", states.join(", "), selects.join(", ")))
+}
+
+fn of_group(group: &Group, shown: &str) -> Diagnostic {
+    let Fault { line, column, problem } = &group.first;
+    let line = grouped(*line);
+    let column = column.map_or(String::new(), |column| format!(" at column {}", grouped(column)));
+    let (code, message) = match problem {
+        Problem::Missing { .. } => ("align::data::missing_value", format!("line {line} of `{shown}`: {problem}")),
+        Problem::WrongType { field, .. } => {
+            ("align::data::wrong_type", format!("`.{field}` on line {line} of `{shown}`{column}: {problem}"))
+        }
+        Problem::NotUtf8 { .. } => ("align::data::not_utf8", format!("line {line} of `{shown}` is no UTF-8 text: {problem}")),
+        Problem::Cut => ("align::data::cut_short", format!("`{shown}` ends early, after line {line}: {problem}")),
+        Problem::Damaged(_) => ("align::data::damaged", format!("`{shown}` breaks off after line {line}: {problem}")),
+        Problem::Broken(_) | Problem::NoRow { .. } => {
+            ("align::data::broken_line", format!("line {line} of `{shown}` is broken{column}: {problem}"))
+        }
+    };
+    let advice = match problem {
+        Problem::Cut | Problem::Damaged(_) => Some("copy or download the file again".to_owned()),
+        Problem::NotUtf8 { .. } => Some("save the file as UTF-8".to_owned()),
+        _ => None,
+    };
+    let same = group.further_lines().map(|lines| format!("the same on {lines}"));
+    let diagnostic = Diagnostic::error(code, message);
+    match same.into_iter().chain(advice).collect::<Vec<_>>() {
+        help if help.is_empty() => diagnostic,
+        help => diagnostic.help(help.join("\n")),
+    }
+}
+
+/// A file beside `path` whose name is nearly the same.
+fn neighbour(path: &Path) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut names: Vec<String> = std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    did_you_mean(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
+}

@@ -1,0 +1,135 @@
+//! The native device: threads and vector instructions over host memory.
+//!
+//! Every kernel reads and writes slices that [`memory`] hands out; results are the same for any number of threads.
+
+mod attention;
+mod elementwise;
+mod head;
+mod linear;
+mod matmul;
+mod memory;
+mod parallel;
+mod rows;
+mod simd;
+mod vector;
+
+use memory::{Frame, Memory};
+use simd::Level;
+
+use super::device::{BufferId, Device, DeviceInfo, DeviceKind, EngineError, MemoryUse, View};
+use super::recording::{Pass, Recording, Step};
+
+/// A native kernel.
+type Kernel = fn(&mut Frame<'_>);
+
+/// The kernel of each op, forward and backward.
+const KERNELS: &[(&str, Kernel, Option<Kernel>)] = &[
+    ("adamw", elementwise::adamw, None),
+    ("add", elementwise::add, None),
+    ("attention", attention::forward, Some(attention::backward)),
+    ("embed", rows::pick, Some(rows::pick_backward)),
+    ("fill", elementwise::fill, None),
+    ("gather", rows::pick, Some(rows::pick_backward)),
+    ("linear", linear::forward, Some(linear::backward)),
+    ("linear_logp", head::forward, Some(head::backward)),
+    ("norm_sq", elementwise::norm_sq, None),
+    ("rms_norm", rows::rms_norm, Some(rows::rms_norm_backward)),
+    ("rope", rows::rope, Some(rows::rope_backward)),
+    ("scatter", rows::scatter, None),
+    ("swiglu", elementwise::swiglu, Some(elementwise::swiglu_backward)),
+];
+
+/// The processor as a device.
+#[derive(Debug)]
+pub struct CpuDevice {
+    memory: Memory,
+    scratch: Vec<f32>,
+    threads: rayon::ThreadPool,
+}
+
+impl CpuDevice {
+    /// The processor with so many threads; `None` takes one per core that this process may use.
+    ///
+    /// # Errors
+    /// When the system refuses to start threads.
+    pub fn new(threads: Option<usize>) -> Result<Self, EngineError> {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
+            .thread_name(|at| format!("align-cpu-{at}"))
+            .build()
+            .map_err(|error| EngineError::NoDevice { wanted: "cpu", reason: error.to_string() })?;
+        Ok(Self { memory: Memory::default(), scratch: Vec::new(), threads })
+    }
+}
+
+fn kernel(step: &Step) -> Result<Kernel, EngineError> {
+    let missing = EngineError::MissingKernel { op: step.op.name(), pass: step.pass, device: "cpu" };
+    let (_, forward, backward) = KERNELS.iter().find(|(name, ..)| *name == step.op.name()).ok_or(missing.clone())?;
+    match step.pass {
+        Pass::Forward => Ok(*forward),
+        Pass::Backward => backward.ok_or(missing),
+    }
+}
+
+impl Device for CpuDevice {
+    fn describe(&self) -> DeviceInfo {
+        DeviceInfo {
+            kind: DeviceKind::Cpu,
+            name: "processor".to_owned(),
+            backend: "native".to_owned(),
+            features: format!("{} threads, {}", self.threads.current_num_threads(), Level::best().name()),
+            memory: None,
+        }
+    }
+
+    fn alloc(&mut self, words: usize) -> Result<BufferId, EngineError> {
+        self.memory.alloc(words)
+    }
+
+    fn free(&mut self, buffer: BufferId) {
+        self.memory.free(buffer);
+    }
+
+    fn write_f32(&mut self, view: View, data: &[f32]) -> Result<(), EngineError> {
+        self.memory.write(view).copy_from_slice(data);
+        Ok(())
+    }
+
+    fn write_u32(&mut self, view: View, data: &[u32]) -> Result<(), EngineError> {
+        self.memory.write(view).copy_from_slice(bytemuck::cast_slice(data));
+        Ok(())
+    }
+
+    fn read_f32(&mut self, view: View) -> Result<Vec<f32>, EngineError> {
+        Ok(self.memory.read(view).to_vec())
+    }
+
+    fn run(&mut self, recording: &Recording) -> Result<(), EngineError> {
+        let Self { memory, scratch, threads } = self;
+        threads.install(|| {
+            for step in &recording.steps {
+                kernel(step)?(&mut memory.operands(step, scratch));
+            }
+            Ok(())
+        })
+    }
+
+    fn memory(&self) -> MemoryUse {
+        self.memory.used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::op::OPS;
+
+    #[test]
+    fn every_op_has_its_kernel() {
+        let names: Vec<_> = OPS.iter().map(|op| op.name()).collect();
+        assert_eq!(names, KERNELS.iter().map(|(name, ..)| *name).collect::<Vec<_>>());
+        for (op, (_, _, backward)) in OPS.iter().zip(KERNELS) {
+            assert_eq!(op.differentiable() && op.name() != "add", backward.is_some(), "{}", op.name());
+        }
+    }
+}

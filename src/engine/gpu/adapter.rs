@@ -1,0 +1,215 @@
+//! Which adapter a device argument names, and an open wgpu device on it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::{DeviceInfo, DeviceKind, EngineError};
+
+/// What the user asked for: `gpu`, `gpu:1`, `gpu:software`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Choice {
+    /// The strongest hardware adapter: discrete before integrated before virtual. Never a software adapter.
+    #[default]
+    Best,
+    /// The adapter at this place of [`adapters`], whatever it is.
+    Index(usize),
+    /// The first software adapter: a test bed for kernels.
+    Software,
+}
+
+impl FromStr for Choice {
+    type Err = ();
+
+    /// Reads a device argument; anything else than the three forms is an error without a message of its own.
+    fn from_str(argument: &str) -> Result<Self, ()> {
+        match argument.split_once(':') {
+            None if argument == "gpu" => Ok(Self::Best),
+            Some(("gpu", "software")) => Ok(Self::Software),
+            Some(("gpu", index)) => index.parse().map(Self::Index).map_err(|_| ()),
+            _ => Err(()),
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Best => write!(f, "gpu"),
+            Self::Index(index) => write!(f, "gpu:{index}"),
+            Self::Software => write!(f, "gpu:software"),
+        }
+    }
+}
+
+/// What went wrong outside of any call: a lost device, or a fault that wgpu reports later.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Faults {
+    first: Arc<Mutex<Option<EngineError>>>,
+}
+
+impl Faults {
+    fn note(&self, error: EngineError) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        // A lost device explains every fault that follows from it.
+        if first.is_none() || matches!(error, EngineError::Lost { .. }) {
+            *first = Some(error);
+        }
+    }
+
+    /// Fails with what was noted. A lost device stays lost; other faults are told once.
+    pub(super) fn check(&self) -> Result<(), EngineError> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*first {
+            None => Ok(()),
+            Some(lost @ EngineError::Lost { .. }) => Err(lost.clone()),
+            Some(_) => Err(first.take().expect("it is some")),
+        }
+    }
+}
+
+/// An adapter with a device on it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) info: wgpu::AdapterInfo,
+    pub(super) limits: wgpu::Limits,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) faults: Faults,
+}
+
+/// Every adapter of this machine, in the order that `gpu:N` counts.
+pub fn adapters() -> Vec<DeviceInfo> {
+    enumerate().iter().map(|adapter| describe(&adapter.get_info(), &adapter.limits())).collect()
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    // Validation layers are a developer's tool; wgpu checks every call by itself.
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    let instance = wgpu::Instance::new(descriptor);
+    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+}
+
+/// How an adapter shows in `align devices`.
+pub(super) fn describe(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> DeviceInfo {
+    let driver = format!("{} {}", info.driver, info.driver_info);
+    DeviceInfo {
+        kind: if is_software(info) { DeviceKind::SoftwareGpu } else { DeviceKind::Gpu },
+        name: info.name.clone(),
+        backend: info.backend.to_string(),
+        features: format!(
+            "{}, buffers to {}, bindings to {}",
+            driver.trim(),
+            Size(limits.max_buffer_size),
+            Size(limits.max_storage_buffer_binding_size)
+        ),
+        memory: None,
+    }
+}
+
+pub(super) fn is_software(info: &wgpu::AdapterInfo) -> bool {
+    info.device_type == wgpu::DeviceType::Cpu
+}
+
+/// Bytes in MiB, for people.
+pub(super) struct Size(pub(super) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MiB", self.0 >> 20)
+    }
+}
+
+/// Opens the adapter of a choice with all the limits that it offers.
+///
+/// # Errors
+/// [`EngineError::NoDevice`] when there is none, or its driver refuses.
+pub(super) fn open(choice: Choice) -> Result<Opened, EngineError> {
+    let adapter = choose(enumerate(), choice)?;
+    let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+        label: Some("align"),
+        required_limits: adapter.limits(),
+        ..Default::default()
+    }))
+    .map_err(|error| none(choice, &error.to_string()))?;
+    let faults = Faults::default();
+    let (lost, faulty) = (faults.clone(), faults.clone());
+    device.set_device_lost_callback(move |_, reason| lost.note(EngineError::Lost { reason }));
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        faulty.note(EngineError::Kernel { op: "recording", reason: error.to_string() });
+    }));
+    Ok(Opened { info: adapter.get_info(), limits: device.limits(), device, queue, faults })
+}
+
+fn choose(mut adapters: Vec<wgpu::Adapter>, choice: Choice) -> Result<wgpu::Adapter, EngineError> {
+    let types: Vec<wgpu::DeviceType> = adapters.iter().map(|adapter| adapter.get_info().device_type).collect();
+    let place = place(&types, choice).ok_or_else(|| none(choice, &missing(&types)))?;
+    Ok(adapters.swap_remove(place))
+}
+
+fn place(types: &[wgpu::DeviceType], choice: Choice) -> Option<usize> {
+    let strength = |kind: wgpu::DeviceType| match kind {
+        wgpu::DeviceType::DiscreteGpu => 4,
+        wgpu::DeviceType::IntegratedGpu => 3,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 1,
+        wgpu::DeviceType::Cpu => 0,
+    };
+    match choice {
+        Choice::Index(index) => (index < types.len()).then_some(index),
+        Choice::Software => types.iter().position(|kind| *kind == wgpu::DeviceType::Cpu),
+        Choice::Best => {
+            let hardware = (0..types.len()).filter(|at| types[*at] != wgpu::DeviceType::Cpu);
+            // Of equals the first: the driver's own order.
+            hardware.min_by_key(|at| std::cmp::Reverse(strength(types[*at])))
+        }
+    }
+}
+
+fn missing(types: &[wgpu::DeviceType]) -> String {
+    match types.len() {
+        0 => "no graphics driver offers an adapter".to_owned(),
+        n if types.iter().all(|kind| *kind == wgpu::DeviceType::Cpu) => {
+            format!("software adapters only ({n}), which are slower than the `cpu` device")
+        }
+        n => format!("adapters are numbered from 0 to {}", n - 1),
+    }
+}
+
+fn none(choice: Choice, reason: &str) -> EngineError {
+    let wanted = match choice {
+        Choice::Software => "software gpu",
+        Choice::Best | Choice::Index(_) => "gpu",
+    };
+    EngineError::NoDevice { wanted, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu};
+
+    #[test]
+    fn software_is_only_taken_when_named() {
+        assert_eq!(place(&[Cpu], Choice::Best), None);
+        assert_eq!(place(&[Cpu], Choice::Software), Some(0));
+        assert_eq!(place(&[DiscreteGpu, Cpu], Choice::Index(1)), Some(1));
+        assert_eq!(place(&[DiscreteGpu, Cpu], Choice::Index(2)), None);
+    }
+
+    #[test]
+    fn the_strongest_and_then_the_first_adapter_is_best() {
+        assert_eq!(place(&[Cpu, IntegratedGpu, DiscreteGpu, DiscreteGpu], Choice::Best), Some(2));
+    }
+
+    #[test]
+    fn arguments_read_back() {
+        for choice in [Choice::Best, Choice::Index(3), Choice::Software] {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+        }
+        assert_eq!("gpu:fast".parse::<Choice>(), Err(()));
+        assert_eq!("cpu".parse::<Choice>(), Err(()));
+    }
+}

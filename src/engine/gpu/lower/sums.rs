@@ -1,0 +1,70 @@
+//! Sums over many elements, in an order that does not depend on scheduling.
+
+use crate::engine::Step;
+
+use super::super::dispatch::{Bound, Kernel, Scratch, flat, params, rows, word};
+use super::{Plan, input, output, own_params};
+
+/// Rows that one invocation of `column_sum` adds up.
+const BLOCK: usize = 64;
+
+/// Workgroups of the first pass of `norm_sq` at most: what one workgroup then sums at four numbers a lane.
+const PARTS: usize = 1024;
+
+/// Where the passes of a column sum leave their sums, in turn.
+const PASSES: [Scratch; 2] = [Scratch::EvenSums, Scratch::OddSums];
+
+/// y and the inverse norms.
+pub fn rms_norm(step: &Step, plan: &mut Plan<'_>) {
+    let bindings = vec![input(step, 0), input(step, 1), output(step, 0), output(step, 1)];
+    plan.call(Kernel::new("rms_norm", "forward"), own_params(step), bindings, rows(step.input(0).rows));
+}
+
+/// d_x by rows, d_g by columns.
+pub fn rms_norm_backward(step: &Step, plan: &mut Plan<'_>) {
+    let [x, gain, inverse, d_y] = std::array::from_fn(|place| input(step, place));
+    let [d_x, d_gain] = std::array::from_fn(|place| output(step, place));
+    if d_x.rows > 0 {
+        let bindings = vec![x, gain, inverse, d_y, d_x];
+        plan.call(Kernel::new("rms_norm", "backward"), own_params(step), bindings, rows(x.rows));
+    }
+    if d_gain.rows > 0 {
+        column_sum(plan, d_y, Some((x, inverse)), d_gain);
+    }
+}
+
+/// `to` = or += Σ_t from[t, :], each row times a row of a weight and a scale if given.
+pub fn column_sum(plan: &mut Plan<'_>, from: Bound, weighted: Option<(Bound, Bound)>, to: Bound) {
+    let (mut from, mut weighted, mut pass) = (from, weighted, 0);
+    loop {
+        let blocks = from.rows.div_ceil(BLOCK);
+        let last = blocks <= 1;
+        let sums = if last { to } else { Bound::scratch(PASSES[pass % 2], blocks, from.cols).written() };
+        let (weight, scale) = weighted.take().unwrap_or((Bound::absent(), Bound::absent()));
+        let [x, y, _] = flat(from.cols);
+        let bindings = vec![from, weight, scale, sums];
+        plan.call(Kernel::new("column_sum", "sum"), params([word(BLOCK)]), bindings, [x, y, word(blocks.max(1))]);
+        if last {
+            return;
+        }
+        from = Bound { write: false, ..sums };
+        pass += 1;
+    }
+}
+
+/// Two passes: workgroups, then their sums.
+pub fn norm_sq(step: &Step, plan: &mut Plan<'_>) {
+    let x = input(step, 0);
+    let parts = (x.rows * x.cols).div_ceil(256).clamp(1, PARTS);
+    let sums = Bound::scratch(Scratch::Parts, parts, 1);
+    let kernel = || Kernel::new("norm_sq", "forward");
+    plan.call(kernel(), params([1]), vec![x, sums.written()], [word(parts), 1, 1]);
+    plan.call(kernel(), params([0]), vec![sums, output(step, 0)], [1, 1, 1]);
+}
+
+/// All kernels of this file.
+pub fn kernels() -> Vec<Kernel> {
+    [("rms_norm", "forward"), ("rms_norm", "backward"), ("column_sum", "sum"), ("norm_sq", "forward")]
+        .map(|(file, entry)| Kernel::new(file, entry))
+        .to_vec()
+}

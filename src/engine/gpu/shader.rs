@@ -1,0 +1,139 @@
+//! Kernel sources: the embedded WGSL files and the three directives that WGSL itself lacks.
+//!
+//! - `#import name` brings in `shaders/shared/name.wgsl`, once.
+//! - `#for i N` … `#end` repeats lines with `$i` = 0 … N − 1: unrolled by us, because not every driver keeps an
+//!   indexed array in registers. N is a number or one of the kernel's constants.
+//! - Constants come from the host, which compiles one text at several tile sizes; they open the text as `const`s.
+
+use std::fmt::Write as _;
+
+/// A constant that the host gives a kernel.
+pub type Constant = (&'static str, u32);
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../shaders/", $name, ".wgsl")))),*]
+    };
+}
+
+/// Every kernel file and shared part: its stem and its text.
+pub const SOURCES: &[(&str, &str)] = sources![
+    "adamw",
+    "add",
+    "attention",
+    "attention_delta",
+    "attention_key",
+    "attention_query",
+    "attention_row",
+    "column_sum",
+    "embed",
+    "fill",
+    "gather",
+    "linear",
+    "linear_logp",
+    "linear_logp_backward",
+    "linear_logp_merge",
+    "linear_row",
+    "norm_sq",
+    "rms_norm",
+    "rope",
+    "scatter",
+    "swiglu",
+    "shared/attention_forward",
+    "shared/attention_gradient",
+    "shared/attention_tile",
+    "shared/attention_walk",
+    "shared/chosen_rows",
+    "shared/flat",
+    "shared/head",
+    "shared/step",
+    "shared/sum",
+    "shared/tile",
+];
+
+/// Returns the plain WGSL of the file `name` under the given constants.
+///
+/// # Panics
+/// When the file or an import does not exist or a loop is not closed: `tests/shaders.rs` expands every file.
+pub fn expand(name: &str, constants: &[Constant]) -> String {
+    let mut text = String::new();
+    for (constant, value) in constants {
+        writeln!(text, "const {constant}: u32 = {value}u;").expect("a String takes any text");
+    }
+    let lines: Vec<&str> = source(name).lines().collect();
+    expand_lines(&lines, constants, &mut Vec::new(), &mut text);
+    text
+}
+
+fn source(name: &str) -> &'static str {
+    SOURCES.iter().find(|(stem, _)| *stem == name).map(|(_, text)| *text).expect("a kernel names a file of SOURCES")
+}
+
+fn expand_lines<'a>(lines: &[&'a str], constants: &[Constant], imported: &mut Vec<&'a str>, out: &mut String) {
+    let mut at = 0;
+    while at < lines.len() {
+        let line = lines[at].trim();
+        if let Some(name) = line.strip_prefix("#import ") {
+            if !imported.contains(&name) {
+                imported.push(name);
+                let part: Vec<&str> = source(&format!("shared/{name}")).lines().collect();
+                expand_lines(&part, constants, imported, out);
+            }
+        } else if let Some(header) = line.strip_prefix("#for ") {
+            let length = body_length(&lines[at + 1..]);
+            unroll(header, &lines[at + 1..=at + length], constants, out);
+            at += length + 1;
+        } else {
+            out.push_str(lines[at]);
+            out.push('\n');
+        }
+        at += 1;
+    }
+}
+
+/// Lines before the `#end` that closes the loop which `lines` is the inside of.
+fn body_length(lines: &[&str]) -> usize {
+    let mut depth = 1;
+    lines
+        .iter()
+        .position(|line| {
+            depth += i32::from(line.trim().starts_with("#for ")) - i32::from(line.trim() == "#end");
+            depth == 0
+        })
+        .expect("every #for has its #end")
+}
+
+fn unroll(header: &str, body: &[&str], constants: &[Constant], out: &mut String) {
+    let (variable, count) = header.split_once(' ').expect("#for names a variable and a count");
+    let named = constants.iter().find(|(name, _)| *name == count).map(|(_, value)| *value);
+    let count = named.or_else(|| count.parse().ok()).expect("a count is a number or a constant of the kernel");
+    for value in 0..count {
+        let lines: Vec<String> = body.iter().map(|line| line.replace(&format!("${variable}"), &value.to_string())).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        expand_lines(&lines, constants, &mut Vec::new(), out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str, constants: &[Constant]) -> String {
+        let mut out = String::new();
+        expand_lines(&text.lines().collect::<Vec<_>>(), constants, &mut Vec::new(), &mut out);
+        out
+    }
+
+    #[test]
+    fn loops_unroll_and_nest() {
+        let text = "#for i 2\n#for j N\na$i$j\n#end\n#end\nend";
+        assert_eq!(expanded(text, &[("N", 3)]), "a00\na01\na02\na10\na11\na12\nend\n");
+    }
+
+    #[test]
+    fn an_import_comes_once() {
+        let twice = expanded("#import step\n#import step", &[]);
+        assert_eq!(twice, expanded("#import step", &[]));
+        assert!(twice.contains("struct Step"));
+    }
+}

@@ -1,0 +1,157 @@
+//! Questions to networks: all rows of a table in one call, equal questions once, chance by the row's name.
+
+use std::collections::HashMap;
+
+use crate::value::{Cell, Table};
+
+use super::column::Column;
+use super::eval::{Call, Eval};
+use super::failure::{Cause, EvalError};
+use super::key::{self, Key};
+use super::program::{Network, Slot, When};
+use super::text::describe;
+use super::words::{Kind, Layout, Network as Gives, Word};
+
+impl Eval<'_> {
+    pub(super) fn call(
+        &mut self,
+        slot: Slot,
+        scope: usize,
+        word: &'static Word,
+        network: &Network,
+        when: When,
+    ) -> Result<Column, EvalError> {
+        let Kind::Network(gives) = word.kind else { unreachable!("only network words are calls") };
+        let (per_row, mut asked) = self.cells(&self.program.nodes[slot].args, scope)?;
+        if !per_row {
+            asked = vec![asked.pop().expect("one row for all"); self.rows(scope)];
+        }
+        let chance = gives == Gives::Sample;
+        let names = if chance { self.row_names(scope) } else { vec![0; asked.len()] };
+        let keys: Vec<Key> = asked.iter().map(key::cells).collect();
+        let (distinct, place) = if chance { ((0..asked.len()).collect(), (0..asked.len()).collect()) } else { distinct(&keys) };
+        let rows: Vec<Vec<Cell>> = distinct.iter().map(|&row| asked[row].clone()).collect();
+        let names: Vec<u64> = distinct.iter().map(|&row| names[row]).collect();
+        let answers = if rows.is_empty() {
+            Vec::new()
+        } else {
+            let call = Call { word: word.name, network, when, key: self.inputs.key, names: &names, span: self.program.nodes[slot].span };
+            self.networks.call(call, &rows).map_err(|e| self.error(slot, scope, None, e))?
+        };
+        if let Some(wrong) = answers.iter().position(|a| !fits(gives, a)).or((answers.len() != rows.len()).then_some(answers.len())) {
+            let found = answers.get(wrong).map_or_else(|| format!("{} answers to {} questions", answers.len(), rows.len()), describe);
+            let row = distinct.get(wrong).copied();
+            return Err(self.error(slot, scope, row, Cause::WrongAnswer { word: word.name, expected: expected(gives), found }));
+        }
+        Ok(Column::from_cells(place.into_iter().map(|i: usize| answers[i].clone()).collect(), true))
+    }
+
+    pub(super) fn layout(&mut self, slot: Slot, scope: usize, word: Layout) -> Result<Column, EvalError> {
+        if word == Layout::Finished {
+            return self.map_cells(slot, scope, |cells| finished(&cells[0]));
+        }
+        let (per_row, rows) = self.cells(&self.program.nodes[slot].args, scope)?;
+        let cells: Vec<Cell> = rows.into_iter().flatten().collect();
+        let cell = |length: usize| Cell::Int(i64::try_from(length).unwrap_or(i64::MAX));
+        let lengths = self.lengths(slot, scope, &cells)?;
+        Ok(Column::from_cells(lengths.into_iter().map(cell).collect(), per_row))
+    }
+
+    /// Items of lists, scored tokens of sequences.
+    pub(super) fn lengths(&mut self, slot: Slot, scope: usize, cells: &[Cell]) -> Result<Vec<usize>, EvalError> {
+        let keys: Vec<Key> = cells.iter().map(key::cell).collect();
+        let (first, place) = distinct(&keys);
+        let (mut lengths, mut asked) = (vec![0; first.len()], Vec::new());
+        for (i, &row) in first.iter().enumerate() {
+            match items(&cells[row]) {
+                Some(items) => lengths[i] = items,
+                None => asked.push(i),
+            }
+        }
+        let sequences: Vec<Cell> = asked.iter().map(|&i| cells[first[i]].clone()).collect();
+        if !sequences.is_empty() {
+            let found = self.networks.lengths(&sequences).map_err(|e| self.error(slot, scope, None, e))?;
+            asked.iter().zip(found).for_each(|(&i, length)| lengths[i] = length);
+        }
+        Ok(place.into_iter().map(|i| lengths[i]).collect())
+    }
+
+    /// The name of every row of a scope.
+    pub(super) fn row_names(&mut self, scope: usize) -> Vec<u64> {
+        let Some(parent) = self.scopes[scope].parent else {
+            let table = self.inputs.table;
+            return self.names.get_or_insert_with(|| names(table).into()).to_vec();
+        };
+        let outer = self.row_names(parent);
+        self.scopes[scope].rows.iter().map(|&row| outer[row]).collect()
+    }
+}
+
+/// A name of each row that does not depend on the order of rows: its content, and which of its equals it is.
+pub fn names(table: &Table) -> Vec<u64> {
+    let mut seen: HashMap<Key, usize> = HashMap::new();
+    let name = |row: &Vec<Cell>| {
+        let mut writer = key::Writer::new("row");
+        table.columns.iter().zip(row).for_each(|(name, cell)| {
+            writer.text(name).cell(cell);
+        });
+        let content = writer.finish();
+        let copy = seen.entry(content).or_default();
+        let name = key::short(&writer.count(*copy).finish());
+        *copy += 1;
+        name
+    };
+    table.rows.iter().map(name).collect()
+}
+
+/// The first place of each distinct key, and for every key its place among those.
+fn distinct(keys: &[Key]) -> (Vec<usize>, Vec<usize>) {
+    let mut number: HashMap<&Key, usize> = HashMap::new();
+    let (mut first, mut place) = (Vec::new(), Vec::with_capacity(keys.len()));
+    for (row, key) in keys.iter().enumerate() {
+        let next = first.len();
+        let i = *number.entry(key).or_insert(next);
+        if i == next {
+            first.push(row);
+        }
+        place.push(i);
+    }
+    (first, place)
+}
+
+fn fits(gives: Gives, answer: &Cell) -> bool {
+    match gives {
+        Gives::PerToken => matches!(answer, Cell::Tokens(_)),
+        Gives::Score => answer.number().is_some(),
+        Gives::Sample => matches!(answer, Cell::Completion(_)),
+    }
+}
+
+fn expected(gives: Gives) -> &'static str {
+    match gives {
+        Gives::PerToken => "numbers per token",
+        Gives::Score => "a number",
+        Gives::Sample => "a completion",
+    }
+}
+
+/// How many items there are, where no tokenizer is needed to know.
+fn items(cell: &Cell) -> Option<usize> {
+    match cell {
+        Cell::None => Some(0),
+        Cell::List(items) => Some(items.len()),
+        Cell::Tokens(xs) => Some(xs.len()),
+        _ => None,
+    }
+}
+
+/// Whether an answer ended by itself. What a file or person wrote did.
+fn finished(cell: &Cell) -> Result<Cell, Cause> {
+    match cell {
+        Cell::Completion(c) => Ok(Cell::Bool(c.finished)),
+        Cell::Sequence(s) => Ok(Cell::Bool(s.completion.as_ref().is_none_or(|c| c.finished))),
+        Cell::Text(_) | Cell::Dialogue(_) => Ok(Cell::Bool(true)),
+        Cell::None => Ok(Cell::None),
+        other => Err(Cause::WrongAnswer { word: "finished", expected: "a completion", found: describe(other) }),
+    }
+}

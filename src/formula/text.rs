@@ -1,0 +1,305 @@
+//! Texts and dialogues: what the text words make of one row's cells.
+//!
+//! `none` in gives `none` out. A plain text is a dialogue of one user turn; a completion is its text.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use regex::Regex;
+use thiserror::Error;
+
+use crate::value::{Cell, Dialogue, Role, Sequence, Turn};
+
+/// Why a text word has no answer.
+#[derive(Clone, PartialEq, Debug, Error)]
+pub enum TextError {
+    #[error("expected {expected}, found {found}")]
+    Expected { expected: &'static str, found: String },
+    #[error("`{pattern}` is no regular expression: {reason}")]
+    Pattern { pattern: String, reason: String },
+}
+
+type Answer = Result<Cell, TextError>;
+
+/// What a cell is called in messages.
+pub fn describe(cell: &Cell) -> String {
+    match cell {
+        Cell::None => "none".to_owned(),
+        Cell::Bool(b) => b.to_string(),
+        Cell::Int(i) => format!("the number {i}"),
+        Cell::Float(x) => format!("the number {x}"),
+        Cell::Text(_) => "a text".to_owned(),
+        Cell::List(_) => "a list".to_owned(),
+        Cell::Record(_) => "a record".to_owned(),
+        Cell::Dialogue(_) => "a dialogue".to_owned(),
+        Cell::Completion(_) => "a completion".to_owned(),
+        Cell::Sequence(_) => "a sequence".to_owned(),
+        Cell::Tokens(_) => "numbers per token".to_owned(),
+        Cell::Estimate(_) => "an estimate".to_owned(),
+    }
+}
+
+fn expected(expected: &'static str, cell: &Cell) -> TextError {
+    TextError::Expected { expected, found: describe(cell) }
+}
+
+/// The text of a text or completion.
+pub fn text_of(cell: &Cell) -> Result<&Arc<str>, TextError> {
+    match cell {
+        Cell::Text(text) => Ok(text),
+        Cell::Completion(completion) => Ok(&completion.text),
+        other => Err(expected("a text", other)),
+    }
+}
+
+/// The turns of a dialogue, a text, or a list of turn records.
+pub fn dialogue_of(cell: &Cell) -> Result<Arc<Dialogue>, TextError> {
+    match cell {
+        Cell::Dialogue(turns) => Ok(turns.clone()),
+        Cell::Text(_) | Cell::Completion(_) => Ok(Arc::new(vec![Turn { role: Role::User, text: text_of(cell)?.clone() }])),
+        Cell::List(turns) => Ok(Arc::new(turns.iter().map(turn_of).collect::<Result<_, _>>()?)),
+        other => Err(expected("a dialogue", other)),
+    }
+}
+
+fn turn_of(cell: &Cell) -> Result<Turn, TextError> {
+    let (Some(role), Some(text)) = (cell.field("role"), cell.field("text")) else { return Err(expected("a turn", cell)) };
+    let role = match &**text_of(&role)? {
+        "system" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        _ => return Err(expected("`system`, `user` or `assistant`", &role)),
+    };
+    Ok(Turn { role, text: text_of(&text)?.clone() })
+}
+
+/// A turn as a record of role and text.
+pub fn turn(turn: &Turn) -> Cell {
+    let role = match turn.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    };
+    Cell::Record([("role".into(), Cell::text(role)), ("text".into(), Cell::Text(turn.text.clone()))].into())
+}
+
+fn one_turn(role: Role, args: &[Cell]) -> Answer {
+    Ok(Cell::Dialogue(Arc::new(vec![Turn { role, text: text_of(&args[0])?.clone() }])))
+}
+
+pub(super) fn system(args: &[Cell]) -> Answer {
+    one_turn(Role::System, args)
+}
+
+pub(super) fn user(args: &[Cell]) -> Answer {
+    one_turn(Role::User, args)
+}
+
+pub(super) fn assistant(args: &[Cell]) -> Answer {
+    one_turn(Role::Assistant, args)
+}
+
+const SPEAKERS: [(&str, Role); 3] = [("System:", Role::System), ("Human:", Role::User), ("Assistant:", Role::Assistant)];
+
+/// `Human: …`, a blank line, `Assistant: …`.
+pub(super) fn transcript(args: &[Cell]) -> Answer {
+    Ok(Cell::text(shown(&*dialogue_of(&args[0])?)))
+}
+
+fn shown(turns: &Dialogue) -> String {
+    let name = |role| SPEAKERS.iter().find(|(_, r)| *r == role).expect("every role has a name").0;
+    let parts: Vec<String> = turns.iter().map(|t| format!("{} {}", name(t.role), t.text)).collect();
+    parts.join("\n\n")
+}
+
+/// Reads a transcript back: a turn begins where a speaker's name begins a paragraph. Texts lose the blanks at their
+/// ends; what stands before the first name is a user turn.
+pub(super) fn dialogue(args: &[Cell]) -> Answer {
+    let text = text_of(&args[0])?;
+    let mut turns: Dialogue = Vec::new();
+    for paragraph in text.split("\n\n") {
+        let begins = SPEAKERS.iter().find_map(|(name, role)| Some((*role, paragraph.trim_start().strip_prefix(name)?)));
+        match (begins, turns.last_mut()) {
+            (Some((role, rest)), _) => turns.push(Turn { role, text: rest.into() }),
+            (None, Some(open)) => open.text = format!("{}\n\n{paragraph}", open.text).into(),
+            (None, None) if paragraph.trim().is_empty() => {}
+            (None, None) => turns.push(Turn { role: Role::User, text: paragraph.into() }),
+        }
+    }
+    turns.iter_mut().for_each(|t| t.text = t.text.trim().into());
+    Ok(Cell::Dialogue(Arc::new(turns)))
+}
+
+/// The last item of a list or turn of a dialogue; `none` where there is none.
+pub(super) fn last(args: &[Cell]) -> Answer {
+    Ok(match &args[0] {
+        Cell::List(items) => items.last().cloned(),
+        dialogue => dialogue_of(dialogue)?.last().map(turn),
+    }
+    .unwrap_or(Cell::None))
+}
+
+pub(super) fn but_last(args: &[Cell]) -> Answer {
+    Ok(match &args[0] {
+        Cell::List(items) => Cell::List(items[..items.len().saturating_sub(1)].into()),
+        dialogue => {
+            let turns = dialogue_of(dialogue)?;
+            Cell::Dialogue(Arc::new(turns[..turns.len().saturating_sub(1)].to_vec()))
+        }
+    })
+}
+
+/// Whole numbers from the first up to below the second.
+#[expect(clippy::cast_possible_truncation, reason = "bounds of lists are small whole numbers")]
+pub(super) fn range(args: &[Cell]) -> Answer {
+    let bound = |cell: &Cell| cell.number().map_or(0, |x| x as i64);
+    Ok(Cell::List((bound(&args[0])..bound(&args[1])).map(Cell::Int).collect()))
+}
+
+pub(super) fn contains(args: &[Cell]) -> Answer {
+    Ok(Cell::Bool(text_of(&args[0])?.contains(&**text_of(&args[1])?)))
+}
+
+/// Compiles a pattern of the `regex` crate: no look-around or back-references, and so never slow.
+pub fn compile(pattern: &str) -> Result<Regex, TextError> {
+    Regex::new(pattern).map_err(|e| TextError::Pattern {
+        pattern: pattern.to_owned(),
+        reason: e.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+    })
+}
+
+pub(super) fn matches(args: &[Cell]) -> Answer {
+    Ok(Cell::Bool(compile(text_of(&args[1])?)?.is_match(text_of(&args[0])?)))
+}
+
+/// The first match's first group, or the whole match of a pattern without groups; `none` without a match.
+pub(super) fn capture(args: &[Cell]) -> Answer {
+    let pattern = compile(text_of(&args[1])?)?;
+    let found = pattern.captures(text_of(&args[0])?);
+    Ok(found.and_then(|c| c.get(usize::from(pattern.captures_len() > 1))).map_or(Cell::None, |m| Cell::text(m.as_str())))
+}
+
+/// The text read as a number, `none` when it is not one.
+pub(super) fn number(args: &[Cell]) -> Answer {
+    let text = text_of(&args[0])?.trim();
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    Ok(text.parse().ok().filter(|_| plain).map_or(Cell::None, Cell::Float))
+}
+
+pub(super) fn joined(args: &[Cell]) -> Answer {
+    let Cell::List(parts) = &args[0] else { return Err(expected("a list of texts", &args[0])) };
+    let parts = parts.iter().map(|p| text_of(p).map(|t| &**t)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Cell::text(parts.join(text_of(&args[1])?)))
+}
+
+/// The share of a text's runs of `n` words that occur once or are the first of their kind; 1 when it has none.
+pub(super) fn distinct_ngrams(args: &[Cell]) -> Answer {
+    let n = args[1].number().filter(|n| *n >= 1.0).ok_or_else(|| expected("a length of at least 1", &args[1]))?;
+    let words: Vec<&str> = text_of(&args[0])?.split_whitespace().collect();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, and a float cast saturates")]
+    let runs: Vec<&[&str]> = words.windows(n as usize).collect();
+    let kinds: BTreeSet<&[&str]> = runs.iter().copied().collect();
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    let share = if runs.is_empty() { 1.0 } else { kinds.len() as f64 / runs.len() as f64 };
+    Ok(Cell::Float(share))
+}
+
+/// The distinct runs of `n` words of a text, in lower case.
+pub fn ngrams(text: &str, n: usize) -> BTreeSet<String> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    words.windows(n).map(|run| run.join(" ")).collect()
+}
+
+/// What two sets share of what they hold together; two empty sets are equal.
+#[expect(clippy::cast_precision_loss, reason = "texts are short")]
+pub fn jaccard(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f64 {
+    let shared = a.intersection(b).count();
+    let all = a.len() + b.len() - shared;
+    if all == 0 { 1.0 } else { shared as f64 / all as f64 }
+}
+
+/// `after(dialogue, completion)`: a plain text becomes a completion that ended.
+pub(super) fn after(args: &[Cell]) -> Answer {
+    let completion = match &args[1] {
+        Cell::Completion(c) => c.clone(),
+        other => Arc::new(crate::value::Completion { text: text_of(other)?.clone(), tokens: None, finished: true }),
+    };
+    Ok(Cell::Sequence(Arc::new(Sequence { prompt: dialogue_of(&args[0])?, completion: Some(completion) })))
+}
+
+/// A value inside a template.
+pub fn in_template(cell: &Cell) -> Result<String, TextError> {
+    Ok(match cell {
+        Cell::None => "none".to_owned(),
+        Cell::Bool(b) => b.to_string(),
+        Cell::Int(i) => i.to_string(),
+        Cell::Float(x) => x.to_string(),
+        Cell::Text(_) | Cell::Completion(_) => text_of(cell)?.to_string(),
+        Cell::Dialogue(turns) => shown(turns),
+        Cell::Estimate(e) => e.mean.to_string(),
+        Cell::List(items) => items.iter().map(in_template).collect::<Result<Vec<_>, _>>()?.join(", "),
+        Cell::Record(_) | Cell::Sequence(_) | Cell::Tokens(_) => return Err(expected("something to write", cell)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(t: &str) -> Cell {
+        Cell::text(t)
+    }
+
+    #[test]
+    fn a_transcript_reads_back() {
+        let written = "Human: Why?\n\nAssistant: Because.\n\nAnd so on.\n\nHuman: Oh";
+        let read = dialogue(&[text(written)]).expect("a transcript");
+        assert_eq!(transcript(std::slice::from_ref(&read)).expect("a dialogue"), text(written));
+        assert_eq!(dialogue(&[text(&format!("\n\n{written}"))]).expect("a transcript"), read);
+        assert_eq!(last(&[read]).expect("turns").field("text"), Some(text("Oh")));
+    }
+
+    #[test]
+    fn hh_pairs_part_at_the_last_turn() {
+        let (a, b) = (text("\n\nHuman: Hi\n\nAssistant: A"), text("\n\nHuman: Hi\n\nAssistant: B"));
+        let (a, b) = (dialogue(&[a]).expect("a"), dialogue(&[b]).expect("b"));
+        assert_eq!(but_last(std::slice::from_ref(&a)), but_last(std::slice::from_ref(&b)));
+        assert_ne!(last(&[a]), last(&[b]));
+    }
+
+    #[test]
+    fn patterns() {
+        let question = [text("1. Why me? Because."), text(r"^(.*?\?)")];
+        assert_eq!(capture(&question), Ok(text("1. Why me?")));
+        assert_eq!(capture(&[text("none here"), text(r"\?")]), Ok(Cell::None));
+        assert_eq!(matches(&[text("abc"), text("b+")]), Ok(Cell::Bool(true)));
+        assert!(matches!(matches(&[text("abc"), text("(")]), Err(TextError::Pattern { .. })));
+    }
+
+    #[test]
+    fn numbers_are_not_guessed() {
+        assert_eq!(number(&[text(" 4.5\n")]), Ok(Cell::Float(4.5)));
+        for no in ["4 of 5", "inf", "nan", ""] {
+            assert_eq!(number(&[text(no)]), Ok(Cell::None), "{no}");
+        }
+    }
+
+    #[test]
+    fn distinct_two() {
+        let share = |t: &str| distinct_ngrams(&[text(t), Cell::Int(2)]);
+        assert_eq!(share("a b a b a"), Ok(Cell::Float(0.5)));
+        assert_eq!(share("one"), Ok(Cell::Float(1.0)));
+    }
+
+    #[test]
+    fn likeness_is_what_two_texts_share() {
+        assert_eq!(jaccard(&ngrams("a b c d", 1), &ngrams("b c d e", 1)), 0.6);
+        assert_eq!(jaccard(&ngrams("", 1), &ngrams("", 1)), 1.0);
+    }
+
+    #[test]
+    fn templates_show_dialogues() {
+        assert_eq!(in_template(&user(&[text("hi")]).expect("a turn")), Ok("Human: hi".to_owned()));
+        assert_eq!(in_template(&Cell::Float(3.0)), Ok("3".to_owned()));
+    }
+}

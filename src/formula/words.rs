@@ -1,0 +1,228 @@
+//! Every word of the formula language that exists, in one table: its name, how many arguments it takes, what it does.
+//!
+//! The standard library declares the same words as `extern fn`; a test compares the two both ways. Operators are words
+//! too. A word that takes `over:` does not count it among its arguments.
+
+use crate::value::Cell;
+
+use super::aggregate::{self, Aggregate};
+use super::apply;
+use super::number::{self, Number};
+use super::reduce::{self, Reduction};
+use super::text::{self, TextError};
+
+/// One word.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    pub name: &'static str,
+    /// Fewest and most arguments, without `over:`.
+    pub args: (usize, usize),
+    /// Whether it takes `over:`.
+    pub over: bool,
+    pub kind: Kind,
+}
+
+/// What a word does.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Element by element, with its derivative. `+`, `==` and `!=` also take texts, dialogues and lists.
+    Number(Number),
+    /// Many numbers to one, with its derivative.
+    Reduction(Reduction),
+    /// Along the tokens of one sequence.
+    Token(Token),
+    /// A list's numbers to one.
+    Items(Items),
+    /// Looks at other rows; `over:` says which.
+    Rows(Rows),
+    /// True for rows whose text is not much like an earlier row's.
+    Distinct,
+    /// One row's texts, dialogues and lists.
+    Text(fn(&[Cell]) -> Result<Cell, TextError>),
+    /// Facts of a sequence's layout.
+    Layout(Layout),
+    /// What a network makes of a sequence; the network is the first argument.
+    Network(Network),
+    /// A whole table's numbers to an estimate.
+    Aggregate(Aggregate),
+    /// A value as it was when the rollout was sampled.
+    Old,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Token {
+    AtEnd,
+    Next,
+    TailSum,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Items {
+    Dot,
+    IndexOfMax,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rows {
+    Count,
+    Rank,
+    ArgMax,
+    Shifted,
+    /// Over `row` every row throws its own.
+    Dice,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    Length,
+    Finished,
+}
+
+/// What a network gives back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Network {
+    /// A number per scored token, differentiable: `logp`, `entropy`, `value`.
+    PerToken,
+    /// A number per sequence, differentiable.
+    Score,
+    /// A completion by chance: equal prompts get different answers.
+    Sample,
+}
+
+/// Every word, grouped by kind.
+pub static WORDS: &[Word] = &[
+    number("+", 2, number::ADD),
+    number("-", 2, number::SUBTRACT),
+    number("*", 2, number::MULTIPLY),
+    number("/", 2, number::DIVIDE),
+    number("^", 2, number::POWER),
+    number("negate", 1, number::NEGATE),
+    number("==", 2, number::EQUAL),
+    number("!=", 2, number::NOT_EQUAL),
+    number("<", 2, number::LESS),
+    number("<=", 2, number::LESS_EQUAL),
+    number(">", 2, number::GREATER),
+    number(">=", 2, number::GREATER_EQUAL),
+    number("and", 2, number::AND),
+    number("or", 2, number::OR),
+    number("not", 1, number::NOT),
+    number("exp", 1, number::EXP),
+    number("log", 1, number::LOG),
+    number("sqrt", 1, number::SQRT),
+    number("tanh", 1, number::TANH),
+    number("abs", 1, number::ABS),
+    number("sigmoid", 1, number::SIGMOID),
+    number("log_sigmoid", 1, number::LOG_SIGMOID),
+    number("log1m_exp", 1, number::LOG1M_EXP),
+    number("clamp", 3, number::CLAMP),
+    number("larger", 2, number::LARGER),
+    number("smaller", 2, number::SMALLER),
+    number("choices", 2, number::CHOICES),
+    number("detach", 1, number::DETACH),
+    plain("at_end", 1, Kind::Token(Token::AtEnd)),
+    plain("next", 1, Kind::Token(Token::Next)),
+    plain("tail_sum", 2, Kind::Token(Token::TailSum)),
+    plain("dot", 2, Kind::Items(Items::Dot)),
+    plain("index_of_max", 1, Kind::Items(Items::IndexOfMax)),
+    over("sum", 1, Kind::Reduction(reduce::SUM)),
+    over("mean", 1, Kind::Reduction(reduce::MEAN)),
+    over("max", 1, Kind::Reduction(reduce::MAX)),
+    over("min", 1, Kind::Reduction(reduce::MIN)),
+    // `var(x, ddof)`: 0 when left out.
+    Word { name: "var", args: (1, 2), over: true, kind: Kind::Reduction(reduce::VAR) },
+    Word { name: "std", args: (1, 2), over: true, kind: Kind::Reduction(reduce::STD) },
+    over("log_sum_exp", 1, Kind::Reduction(reduce::LOG_SUM_EXP)),
+    over("count", 0, Kind::Rows(Rows::Count)),
+    over("rank", 1, Kind::Rows(Rows::Rank)),
+    over("arg_max", 2, Kind::Rows(Rows::ArgMax)),
+    over("shifted", 2, Kind::Rows(Rows::Shifted)),
+    over("dice", 1, Kind::Rows(Rows::Dice)),
+    plain("distinct", 2, Kind::Distinct),
+    plain("..", 2, Kind::Text(text::range)),
+    plain("system", 1, Kind::Text(text::system)),
+    plain("user", 1, Kind::Text(text::user)),
+    plain("assistant", 1, Kind::Text(text::assistant)),
+    plain("transcript", 1, Kind::Text(text::transcript)),
+    plain("dialogue", 1, Kind::Text(text::dialogue)),
+    plain("last", 1, Kind::Text(text::last)),
+    plain("but_last", 1, Kind::Text(text::but_last)),
+    plain("contains", 2, Kind::Text(text::contains)),
+    plain("matches", 2, Kind::Text(text::matches)),
+    plain("capture", 2, Kind::Text(text::capture)),
+    plain("number", 1, Kind::Text(text::number)),
+    plain("joined", 2, Kind::Text(text::joined)),
+    plain("distinct_ngrams", 2, Kind::Text(text::distinct_ngrams)),
+    plain("after", 2, Kind::Text(text::after)),
+    plain("length", 1, Kind::Layout(Layout::Length)),
+    plain("finished", 1, Kind::Layout(Layout::Finished)),
+    plain("logp", 2, Kind::Network(Network::PerToken)),
+    plain("entropy", 2, Kind::Network(Network::PerToken)),
+    plain("value", 2, Kind::Network(Network::PerToken)),
+    // `score(m, s, head)`, `sample(m, d, sampling)`: the last one may be left out.
+    Word { name: "score", args: (2, 3), over: false, kind: Kind::Network(Network::Score) },
+    Word { name: "sample", args: (2, 3), over: false, kind: Kind::Network(Network::Sample) },
+    plain("ece", 2, Kind::Aggregate(aggregate::ece)),
+    plain("auroc", 2, Kind::Aggregate(aggregate::auroc)),
+    plain("spearman", 2, Kind::Aggregate(aggregate::spearman)),
+    plain("old", 1, Kind::Old),
+];
+
+const fn plain(name: &'static str, args: usize, kind: Kind) -> Word {
+    Word { name, args: (args, args), over: false, kind }
+}
+
+const fn number(name: &'static str, args: usize, number: Number) -> Word {
+    plain(name, args, Kind::Number(number))
+}
+
+const fn over(name: &'static str, args: usize, kind: Kind) -> Word {
+    Word { name, args: (args, args), over: true, kind }
+}
+
+/// The word of a name.
+pub fn get(name: &str) -> Option<&'static Word> {
+    WORDS.iter().find(|word| word.name == name)
+}
+
+/// The table's own copy of a name, when it is a word.
+pub fn find(name: &str) -> Option<&'static str> {
+    get(name).map(|word| word.name)
+}
+
+/// A word's answer on constants; `None` where it has none before the run.
+pub fn fold(word: &str, args: &[Cell]) -> Option<Cell> {
+    apply::on_constants(get(word)?, args)
+}
+
+/// There is one word of each name.
+impl PartialEq for Word {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Word {
+    /// Whether it is written between or before its arguments.
+    pub fn is_operator(&self) -> bool {
+        matches!(self.name, "negate" | "and" | "or" | "not") || !self.name.starts_with(|c: char| c.is_ascii_alphabetic())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = WORDS.iter().map(|w| w.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), WORDS.len());
+    }
+
+    #[test]
+    fn operators() {
+        assert!(get("+").expect("a word").is_operator() && get("not").expect("a word").is_operator());
+        assert!(!get("log").expect("a word").is_operator() && find("kl_to").is_none());
+    }
+}

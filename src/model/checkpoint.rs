@@ -1,0 +1,281 @@
+//! A network on disk: a folder with `config.json`, `model.safetensors` and `tokenizer.json` as `transformers` has it,
+//! and an `align.json` that names the head where it is not the language head.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::chance::{halves, uniform, unit};
+
+use super::config::Config;
+use super::tensorfile::{TensorFile, write_tensors};
+use super::tokenizer_files::{bytes, outgoing};
+use super::{Head, ModelError, ModelSpec, Parameter, Tokenizer};
+
+/// Where a network's numbers are.
+#[derive(Clone, Debug)]
+pub enum Weights {
+    /// In files, read one tensor at a time.
+    OnDisk(Arc<TensorFile>),
+    /// In memory, in the order of [`ModelSpec::parameters`].
+    InMemory(Vec<Arc<[f32]>>),
+}
+
+/// A network outside the engine: what it is, its numbers, and how it reads text. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Network {
+    pub spec: ModelSpec,
+    pub head: Head,
+    pub weights: Weights,
+    pub tokenizer: Arc<Tokenizer>,
+    /// `config.json` as it was read, to be written again.
+    config: Arc<Map<String, Value>>,
+}
+
+/// How the numbers of a new score or value head come about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeadStart {
+    /// All zero: the first scores and values are 0.
+    Zero,
+    /// Normal with standard deviation 1 / √(C + 1), as in summarize-from-feedback's descendants.
+    Normal { seed: u64 },
+    /// The numbers of the score or value head the network has: a critic that begins as the reward model.
+    Kept,
+}
+
+impl Network {
+    /// Reads the headers of a network: a folder, or a `.safetensors` file with `config.json` and `tokenizer.json`
+    /// beside it. The numbers stay on disk until the engine asks for them.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, of an unsupported family, or the tensors are not those of the configuration.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let (folder, files) = locate(path)?;
+        let config = Config::read(&folder.join("config.json"))?;
+        let spec = ModelSpec::from_config(&config)?;
+        let head = head_of(&folder, &config, &spec)?;
+        let tensors = TensorFile::open(&files)?;
+        check_tensors(&spec, head, &tensors)?;
+        let tokenizer = Arc::new(Tokenizer::read(&folder, &spec)?);
+        let weights = Weights::OnDisk(Arc::new(tensors));
+        Ok(Self { spec, head, weights, tokenizer, config: Arc::new(config.object) })
+    }
+
+    /// Every tensor of the network, in the order in which the engine holds them.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.spec.parameters(self.head)
+    }
+
+    /// The numbers of tensor `index` of `parameter`.
+    ///
+    /// # Errors
+    /// When the file cannot be read (any more), or a number in it is not finite.
+    pub fn tensor(&self, index: usize, parameter: &Parameter) -> Result<Cow<'_, [f32]>, ModelError> {
+        match &self.weights {
+            Weights::OnDisk(file) => file.read(&parameter.name).map(Cow::Owned),
+            Weights::InMemory(tensors) => Ok(Cow::Borrowed(&tensors[index])),
+        }
+    }
+
+    /// The same network with other numbers, one vector a parameter.
+    #[must_use]
+    pub fn with_weights(&self, weights: Vec<Arc<[f32]>>) -> Self {
+        debug_assert_eq!(weights.len(), self.parameters().len(), "one vector a parameter");
+        Self { weights: Weights::InMemory(weights), ..self.clone() }
+    }
+
+    /// What the network is, without its numbers.
+    pub(super) fn without_weights(&self) -> Self {
+        Self { weights: Weights::InMemory(Vec::new()), ..self.clone() }
+    }
+
+    /// The same decoder under another head.
+    ///
+    /// # Errors
+    /// When the numbers cannot be read, or a head is to be kept that is not there.
+    pub fn with_head(&self, head: Head, start: HeadStart) -> Result<Self, ModelError> {
+        if head == self.head {
+            return Ok(self.clone());
+        }
+        let wrong = || ModelError::WrongHead { expected: "score", found: self.head.word() };
+        let mut weights = Vec::new();
+        for (index, parameter) in self.parameters().iter().enumerate() {
+            if !self.is_head(parameter) {
+                weights.push(Arc::from(self.tensor(index, parameter)?));
+            }
+        }
+        match (head, start) {
+            (Head::Language, _) if !self.spec.tied => return Err(wrong()),
+            (Head::Language, _) => {}
+            (_, HeadStart::Zero) => weights.push(vec![0.0; self.spec.width].into()),
+            (_, HeadStart::Normal { seed }) => weights.push(normal_head(self.spec.width, seed)),
+            (_, HeadStart::Kept) if self.head == Head::Language => return Err(wrong()),
+            (_, HeadStart::Kept) => {
+                let all = self.parameters();
+                let last = all.last().expect("a network has parameters");
+                weights.push(Arc::from(self.tensor(all.len() - 1, last)?));
+            }
+        }
+        Ok(Self { head, weights: Weights::InMemory(weights), ..self.clone() })
+    }
+
+    fn is_head(&self, parameter: &Parameter) -> bool {
+        let names = &self.spec.family.names;
+        [names.language_head, names.score_head].iter().any(|name| parameter.name == format!("{name}.weight"))
+    }
+
+    /// Writes the network's files into `folder`, which must exist. Equal networks give equal bytes.
+    ///
+    /// # Errors
+    /// When the numbers cannot be read or a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), ModelError> {
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            let file = fs::File::create(&path).and_then(|mut file| {
+                std::io::Write::write_all(&mut file, bytes)?;
+                file.sync_all()
+            });
+            file.map_err(|e| ModelError::Unwritable { path, reason: e.to_string() })
+        };
+        write("config.json", &bytes(&self.outgoing_config()))?;
+        for (name, bytes) in outgoing(&self.tokenizer, &self.spec) {
+            write(name, &bytes)?;
+        }
+        if self.head != Head::Language {
+            write("align.json", &bytes(&json!({ "head": self.head.word() })))?;
+        }
+        let parameters = self.parameters();
+        let tensors = parameters.iter().enumerate().map(|(index, p)| self.tensor(index, p));
+        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        let named = parameters.iter().zip(&tensors).map(|(p, t)| (p.name.as_str(), &p.shape[..], &t[..]));
+        write_tensors(&folder.join("model.safetensors"), named)
+    }
+
+    /// Writes the network as a new folder: complete or not at all.
+    ///
+    /// # Errors
+    /// When `folder` exists, or something cannot be read or written.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        if folder.exists() {
+            return Err(ModelError::Exists { path: folder.to_owned() });
+        }
+        let name = folder.file_name().map_or_else(Default::default, |n| n.to_string_lossy().into_owned());
+        let partial = folder.with_file_name(format!(".{name}.partial-{}", std::process::id()));
+        let unwritable = |e: std::io::Error| ModelError::Unwritable { path: folder.to_owned(), reason: e.to_string() };
+        fs::create_dir_all(&partial).map_err(unwritable)?;
+        let written = self.write(&partial).and_then(|()| fs::rename(&partial, folder).map_err(unwritable));
+        if written.is_err() {
+            // The first error is the one to report; a leftover folder is hidden and harmless.
+            let _ = fs::remove_dir_all(&partial);
+        }
+        written
+    }
+
+    /// `config.json` for what is written: f32, and the class that goes with the head.
+    fn outgoing_config(&self) -> Value {
+        let mut config = (*self.config).clone();
+        let class = match self.head {
+            Head::Language => self.spec.family.language_class,
+            Head::Score | Head::Value => self.spec.family.score_class,
+        };
+        config.insert("architectures".into(), json!([class]));
+        config.insert("model_type".into(), json!(self.spec.family.model_type));
+        let dtype = if config.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+        config.insert(dtype.into(), json!("float32"));
+        if self.head == Head::Language {
+            config.shift_remove("id2label");
+            config.shift_remove("label2id");
+        } else {
+            config.insert("id2label".into(), json!({ "0": "LABEL_0" }));
+            config.insert("label2id".into(), json!({ "LABEL_0": 0 }));
+        }
+        Value::Object(config)
+    }
+}
+
+/// Normal numbers of standard deviation 1 / √(C + 1), by Box and Muller.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the device counts in f32")]
+fn normal_head(width: usize, seed: u64) -> Arc<[f32]> {
+    let scale = 1.0 / ((width + 1) as f64).sqrt();
+    let normal = |i: usize| {
+        let words = uniform(halves(seed), [0, 0, 0, u32::try_from(i).expect("widths fit 32 bits")]);
+        let (radius, angle) = (1.0 - unit(words[0], words[1]), unit(words[2], words[3]));
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    };
+    (0..width).map(|i| (scale * normal(i)) as f32).collect()
+}
+
+/// The folder of a network, and the files that hold its tensors.
+fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), ModelError> {
+    let unreadable = |e: std::io::Error| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() };
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+        need(&folder, "config.json")?;
+        return Ok((folder, vec![path.to_owned()]));
+    }
+    need(path, "config.json")?;
+    let index = path.join("model.safetensors.index.json");
+    if !path.join("model.safetensors").exists() && index.exists() {
+        return Ok((path.to_owned(), shards(path, &Config::read(&index)?)?));
+    }
+    need(path, "model.safetensors")?;
+    Ok((path.to_owned(), vec![path.join("model.safetensors")]))
+}
+
+/// The distinct files that the index of a sharded checkpoint names.
+fn shards(folder: &Path, index: &Config) -> Result<Vec<PathBuf>, ModelError> {
+    let map = index.field("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| index.wrong("weight_map", "expected tensor names and their files"))?;
+    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.iter().any(|name| name.contains(['/', '\\'])) {
+        return Err(index.wrong("weight_map", "files must lie in the same folder"));
+    }
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+fn need(folder: &Path, missing: &'static str) -> Result<(), ModelError> {
+    match folder.join(missing).exists() {
+        true => Ok(()),
+        false => Err(ModelError::NotANetwork { path: folder.to_owned(), missing }),
+    }
+}
+
+/// `align.json` decides; without it, the class in `architectures`.
+fn head_of(folder: &Path, config: &Config, spec: &ModelSpec) -> Result<Head, ModelError> {
+    let path = folder.join("align.json");
+    if path.exists() {
+        let said = Config::read(&path)?;
+        return match said.text("head") {
+            Some("language") => Ok(Head::Language),
+            Some("score") => Ok(Head::Score),
+            Some("value") => Ok(Head::Value),
+            _ => Err(said.wrong("head", "expected `language`, `score` or `value`")),
+        };
+    }
+    let class = config.field("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
+    Ok(if class == Some(spec.family.score_class) { Head::Score } else { Head::Language })
+}
+
+/// Every parameter is there with its shape, and nothing else is that a network could need.
+fn check_tensors(spec: &ModelSpec, head: Head, file: &TensorFile) -> Result<(), ModelError> {
+    let parameters = spec.parameters(head);
+    for parameter in &parameters {
+        file.check(&parameter.name, &parameter.shape)?;
+    }
+    let language_head = format!("{}.weight", spec.family.names.language_head);
+    let unused_head = spec.tied || head != Head::Language;
+    let known = |name: &str| {
+        parameters.iter().any(|p| p.name == name)
+            || (unused_head && name == language_head)
+            || spec.family.ignored.iter().any(|ending| name.ends_with(ending))
+    };
+    match file.names().find(|name| !known(name)) {
+        None => Ok(()),
+        Some(extra) => Err(ModelError::ExtraTensor { path: file.path_of(extra).to_owned(), tensor: extra.into() }),
+    }
+}

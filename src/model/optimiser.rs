@@ -1,0 +1,89 @@
+//! One optimiser step: clip the gradient by its global norm, then AdamW.
+
+use crate::engine::Recorder;
+use crate::engine::optim::{AdamW, clip_scale};
+
+use super::ModelError;
+use super::session::{Engine, NetId};
+
+/// How a step is taken.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct AdamStep {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub eps: f64,
+    /// Decoupled, on matrices only: norms and biases do not decay.
+    pub weight_decay: f64,
+    /// Scales the gradient down to this global norm; `None` leaves it.
+    pub clip: Option<f64>,
+}
+
+/// What a step found.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Update {
+    /// Before clipping.
+    pub grad_norm: f64,
+    /// Whether the step was taken; a gradient that is not finite is thrown away.
+    pub applied: bool,
+}
+
+impl Engine {
+    /// Takes one AdamW step by the gradients that backward passes have added up, and starts them from zero again.
+    ///
+    /// # Errors
+    /// When the network is frozen or the device fails.
+    pub fn update(&mut self, net: NetId, step: &AdamStep) -> Result<Update, ModelError> {
+        let grad_norm = self.grad_norm(net)?;
+        let applied = grad_norm.is_finite();
+        if applied {
+            let scale = step.clip.map_or(1.0, |most| clip_scale(grad_norm, most));
+            self.apply(net, step, scale)?;
+        }
+        if let Some(training) = &mut self.loaded_mut(net).training {
+            training.tape.begin();
+        }
+        self.sweep();
+        Ok(Update { grad_norm, applied })
+    }
+
+    /// Writes zeros where no backward pass has written.
+    pub(super) fn clear_unreached(&mut self, net: NetId) -> Result<(), ModelError> {
+        let training = self.loaded(net).training.as_ref().ok_or(ModelError::Frozen)?;
+        let unreached: Vec<_> = training.tape.unreached().collect();
+        let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
+        for gradient in unreached {
+            rec.fill(gradient, 0.0);
+        }
+        let recording = rec.finish()?;
+        Ok(self.device.run(&recording)?)
+    }
+
+    fn grad_norm(&mut self, net: NetId) -> Result<f64, ModelError> {
+        self.clear_unreached(net)?;
+        let gradients = self.loaded(net).training.as_ref().ok_or(ModelError::Frozen)?.gradients.clone();
+        let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
+        let sum = rec.temp(1, 1);
+        rec.norm_sq(&gradients, sum);
+        let recording = rec.finish()?;
+        self.device.run(&recording)?;
+        Ok(f64::from(self.device.read_f32(sum)?[0]).sqrt())
+    }
+
+    fn apply(&mut self, net: NetId, step: &AdamStep, scale: f64) -> Result<(), ModelError> {
+        let mut training = self.loaded_mut(net).training.take().ok_or(ModelError::Frozen)?;
+        training.steps += 1;
+        let &AdamStep { lr, beta1, beta2, eps, weight_decay, clip: _ } = step;
+        let adam = AdamW { lr, beta1, beta2, eps, weight_decay };
+        let loaded = self.loaded(net);
+        let weights: Vec<_> = loaded.views.iter().copied().zip(loaded.parameters.iter().map(|p| p.decays())).collect();
+        let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
+        for (i, (weight, decays)) in weights.into_iter().enumerate() {
+            let moments = (training.first[i], training.second[i]);
+            rec.adamw(weight, training.gradients[i], moments, adam.params(training.steps, scale, decays));
+        }
+        let recorded = rec.finish();
+        self.loaded_mut(net).training = Some(training);
+        Ok(self.device.run(&recorded?)?)
+    }
+}

@@ -1,0 +1,280 @@
+//! Networks on a device: load them, read log-probs, values and scores off them, train them, take them back.
+//!
+//! One step of any objective is `forward` (keeps activations, returns numbers), the objective on the host, `backward`
+//! (takes the objective's derivatives), `update`. Frozen networks answer through `readout`.
+
+use std::sync::{Arc, Weak};
+
+use crate::engine::{Arena, BufferId, Device, DeviceInfo, Gradients, MemoryUse, View};
+
+use super::transformer::Tensors;
+use super::{Head, ModelError, ModelSpec, Network, Parameter, Tokenizer};
+
+/// A device and the networks loaded on it.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) device: Box<dyn Device>,
+    pub(super) arena: Arena,
+    networks: Vec<Option<Loaded>>,
+    /// Temporaries of passes whose backward is still to come, until their token is dropped.
+    live: Vec<(Weak<()>, Vec<BufferId>)>,
+    pub(super) budget: Budget,
+}
+
+/// How many rows (tokens) are computed at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// Rows of one batch; more are computed batch by batch.
+    pub rows: usize,
+    /// Bytes of activations kept between forward and backward; batches beyond are computed a second time.
+    pub kept_bytes: u64,
+    /// Completions sampled at once, where the cache has room for as many.
+    pub slots: usize,
+    /// Bytes of keys and values kept while sampling.
+    pub cache_bytes: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { rows: 2048, kept_bytes: 1 << 30, slots: 128, cache_bytes: 1 << 29 }
+    }
+}
+
+/// A network loaded on an [`Engine`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NetId(usize);
+
+/// One network on the device.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The network without its numbers.
+    pub network: Network,
+    pub parameters: Vec<Parameter>,
+    pub views: Vec<View>,
+    pub tensors: Tensors,
+    /// Rotary cosines and sines (P, D), for as many positions as were needed so far.
+    pub table: Option<View>,
+    pub training: Option<Training>,
+}
+
+/// What a trained network has beside its weights.
+#[derive(Debug)]
+pub(super) struct Training {
+    pub gradients: Vec<View>,
+    pub first: Vec<View>,
+    pub second: Vec<View>,
+    pub tape: Gradients,
+    /// Optimiser steps taken.
+    pub steps: u64,
+}
+
+/// Everything that training changes, for a bit-exact continuation.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TrainState {
+    /// One vector a parameter, in the order of [`ModelSpec::parameters`].
+    pub weights: Vec<Vec<f32>>,
+    /// AdamW's first and second moments; empty for a frozen network.
+    pub first: Vec<Vec<f32>>,
+    pub second: Vec<Vec<f32>>,
+    pub steps: u64,
+}
+
+impl Engine {
+    /// An engine without networks.
+    pub fn new(device: Box<dyn Device>) -> Self {
+        let budget = Budget::default();
+        Self { device, arena: Arena::new(), networks: Vec::new(), live: Vec::new(), budget }
+    }
+
+    /// Changes how much is computed at a time. Results may differ in their last bits.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
+    /// The device under it.
+    pub fn describe(&self) -> DeviceInfo {
+        self.device.describe()
+    }
+
+    /// Bytes in use on the device, and the most there ever were.
+    pub fn memory(&self) -> MemoryUse {
+        self.device.memory()
+    }
+
+    /// Copies a network to the device; a `trainable` one gets memory for gradients and moments.
+    ///
+    /// # Errors
+    /// When its files cannot be read, or the device has no room.
+    pub fn load(&mut self, network: &Network, trainable: bool) -> Result<NetId, ModelError> {
+        let parameters = network.parameters();
+        let mut views = Vec::with_capacity(parameters.len());
+        for (index, parameter) in parameters.iter().enumerate() {
+            let view = self.allocate(parameter)?;
+            self.device.write_f32(view, &network.tensor(index, parameter)?)?;
+            views.push(view);
+        }
+        let training = if trainable { Some(self.training(&parameters, &views)?) } else { None };
+        let tensors = Tensors::new(&network.spec, network.head, &views);
+        let network = network.without_weights();
+        self.networks.push(Some(Loaded { network, parameters, views, tensors, table: None, training }));
+        Ok(NetId(self.networks.len() - 1))
+    }
+
+    fn allocate(&mut self, parameter: &Parameter) -> Result<View, ModelError> {
+        let (rows, cols) = match parameter.shape[..] {
+            [rows, cols] => (rows, cols),
+            _ => (1, parameter.len()),
+        };
+        Ok(View::new(self.device.alloc(rows * cols)?, rows, cols))
+    }
+
+    fn training(&mut self, parameters: &[Parameter], weights: &[View]) -> Result<Training, ModelError> {
+        let mut all = || parameters.iter().map(|p| self.allocate(p)).collect::<Result<Vec<_>, _>>();
+        let (gradients, first, second) = (all()?, all()?, all()?);
+        let mut tape = Gradients::new();
+        for (weight, gradient) in weights.iter().zip(&gradients) {
+            tape.leaf(*weight, *gradient);
+        }
+        Ok(Training { gradients, first, second, tape, steps: 0 })
+    }
+
+    /// Gives a network's memory back. Its id is void.
+    pub fn unload(&mut self, net: NetId) {
+        let Some(loaded) = self.networks.get_mut(net.0).and_then(Option::take) else { return };
+        let training = loaded.training.iter().flat_map(|t| t.gradients.iter().chain(&t.first).chain(&t.second));
+        for view in loaded.views.iter().chain(&loaded.table).chain(training) {
+            self.device.free(view.buffer);
+        }
+    }
+
+    /// Gives the memory of temporaries back; the next step takes it anew. For the end of a stage.
+    pub fn trim(&mut self) {
+        self.sweep();
+        if self.live.is_empty() {
+            self.arena.clear(&mut *self.device);
+        }
+    }
+
+    /// The sizes of a network.
+    pub fn spec(&self, net: NetId) -> &ModelSpec {
+        &self.loaded(net).network.spec
+    }
+
+    /// The head of a network.
+    pub fn head(&self, net: NetId) -> Head {
+        self.loaded(net).network.head
+    }
+
+    /// The tensors of a network, in the order of [`TrainState::weights`] and [`Engine::gradients`].
+    pub fn parameters(&self, net: NetId) -> &[Parameter] {
+        &self.loaded(net).parameters
+    }
+
+    /// The tokenizer of a network.
+    pub fn tokenizer(&self, net: NetId) -> &Arc<Tokenizer> {
+        &self.loaded(net).network.tokenizer
+    }
+
+    /// A copy of a network as it is now, to be kept or written.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn network(&mut self, net: NetId) -> Result<Network, ModelError> {
+        let weights = self.read_all(|loaded| &loaded.views, net)?;
+        Ok(self.loaded(net).network.with_weights(weights.into_iter().map(Arc::from).collect()))
+    }
+
+    /// Everything that training changes.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn state(&mut self, net: NetId) -> Result<TrainState, ModelError> {
+        let weights = self.read_all(|loaded| &loaded.views, net)?;
+        let first = self.read_all(|loaded| loaded.training.as_ref().map_or(&[][..], |t| &t.first), net)?;
+        let second = self.read_all(|loaded| loaded.training.as_ref().map_or(&[][..], |t| &t.second), net)?;
+        let steps = self.loaded(net).training.as_ref().map_or(0, |t| t.steps);
+        Ok(TrainState { weights, first, second, steps })
+    }
+
+    /// Puts back what [`Engine::state`] gave.
+    ///
+    /// # Errors
+    /// When it is the state of another network, or the device is lost.
+    pub fn restore(&mut self, net: NetId, state: &TrainState) -> Result<(), ModelError> {
+        let loaded = self.networks[net.0].as_mut().expect("an id stands for a loaded network");
+        let mut views: Vec<(View, &Vec<f32>)> = loaded.views.iter().copied().zip(&state.weights).collect();
+        let mut expected = loaded.views.len();
+        if let Some(training) = &mut loaded.training {
+            views.extend(training.first.iter().copied().zip(&state.first));
+            views.extend(training.second.iter().copied().zip(&state.second));
+            expected *= 3;
+            training.steps = state.steps;
+            training.tape.begin();
+        }
+        let fits = |(view, numbers): &(View, &Vec<f32>)| view.words() == numbers.len();
+        if views.len() != expected || !views.iter().all(fits) {
+            return Err(ModelError::State { reason: "its tensors are not those of this network".into() });
+        }
+        for (view, numbers) in views {
+            self.device.write_f32(view, numbers)?;
+        }
+        Ok(())
+    }
+
+    /// The accumulated gradients, one vector a parameter.
+    ///
+    /// # Errors
+    /// When the network is frozen or the device is lost.
+    pub fn gradients(&mut self, net: NetId) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.clear_unreached(net)?;
+        self.read_all(|loaded| loaded.training.as_ref().map_or(&[][..], |t| &t.gradients), net)
+    }
+
+    fn read_all(&mut self, views: impl Fn(&Loaded) -> &[View], net: NetId) -> Result<Vec<Vec<f32>>, ModelError> {
+        let views = views(self.loaded(net)).to_vec();
+        views.into_iter().map(|view| Ok(self.device.read_f32(view)?)).collect()
+    }
+
+    pub(super) fn loaded(&self, net: NetId) -> &Loaded {
+        self.networks[net.0].as_ref().expect("an id stands for a loaded network")
+    }
+
+    pub(super) fn loaded_mut(&mut self, net: NetId) -> &mut Loaded {
+        self.networks[net.0].as_mut().expect("an id stands for a loaded network")
+    }
+
+    /// The rotary table of a network for positions below `positions`.
+    pub(super) fn table(&mut self, net: NetId, positions: usize) -> Result<View, ModelError> {
+        let (old, spec) = (self.loaded(net).table, self.spec(net));
+        if let Some(table) = old.filter(|table| table.rows >= positions) {
+            return Ok(table);
+        }
+        let rows = positions.next_power_of_two().max(64);
+        let (numbers, cols) = (spec.rope.table(spec.head_dim, rows), spec.head_dim);
+        let table = self.device.load(&numbers, rows, cols)?;
+        if let Some(old) = old {
+            self.device.free(old.buffer);
+        }
+        self.loaded_mut(net).table = Some(table);
+        Ok(table)
+    }
+
+    /// Keeps the temporaries taken now until the returned token is dropped.
+    pub(super) fn hold(&mut self) -> Arc<()> {
+        let free = |buffer: &BufferId| !self.live.iter().any(|(_, held)| held.contains(buffer));
+        let taken = self.arena.taken().into_iter().filter(free).collect();
+        let token = Arc::new(());
+        self.live.push((Arc::downgrade(&token), taken));
+        token
+    }
+
+    /// Gives back every temporary that nothing holds.
+    pub(super) fn sweep(&mut self) {
+        self.live.retain(|(pass, _)| pass.strong_count() > 0);
+        for buffer in self.arena.taken() {
+            if !self.live.iter().any(|(_, held)| held.contains(&buffer)) {
+                self.arena.release(View::new(buffer, 0, 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Tensors in `.safetensors` files: read one at a time as f32, written as f32.
+//!
+//! Files are read by position, not memory-mapped: every tensor is converted anyway, a mapped file would stay in the
+//! process's resident memory beside the copy, and one that shrinks while mapped kills the process instead of failing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use half::slice::HalfFloatSliceExt;
+use serde::Deserialize;
+
+use super::ModelError;
+
+/// Longer headers than this are taken for damage; the format's own limit.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Format {
+    F32,
+    F16,
+    Bf16,
+}
+
+#[derive(Debug)]
+struct Entry {
+    file: usize,
+    format: String,
+    shape: Vec<usize>,
+    /// The first byte in its file.
+    begin: u64,
+}
+
+#[derive(Deserialize)]
+struct HeaderEntry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+/// The tensors of one or more files, opened but not read.
+#[derive(Debug)]
+pub struct TensorFile {
+    files: Vec<(PathBuf, Mutex<File>)>,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl TensorFile {
+    /// Opens `paths` and checks that every header is sound and every tensor lies inside its file.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is truncated, or its header contradicts itself.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, ModelError> {
+        let mut opened = Self { files: Vec::new(), entries: BTreeMap::new() };
+        for path in paths {
+            opened.add(path)?;
+        }
+        Ok(opened)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), ModelError> {
+        let unreadable = |e: std::io::Error| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() };
+        let damaged = |reason: String| ModelError::Damaged { path: path.to_owned(), reason };
+        let mut file = File::open(path).map_err(unreadable)?;
+        let length = file.metadata().map_err(unreadable)?.len();
+        let mut prefix = [0; 8];
+        file.read_exact(&mut prefix).map_err(|_| damaged(format!("it is only {length} bytes long")))?;
+        let header_length = u64::from_le_bytes(prefix);
+        if header_length > LONGEST_HEADER || header_length + 8 > length {
+            return Err(damaged(format!("its header claims {header_length} bytes and the file has {length}")));
+        }
+        let mut header = vec![0; usize::try_from(header_length).expect("checked against a limit")];
+        file.read_exact(&mut header).map_err(unreadable)?;
+        let header: BTreeMap<String, serde_json::Value> =
+            serde_json::from_slice(&header).map_err(|e| damaged(format!("its header is not valid JSON: {e}")))?;
+        let data = 8 + header_length;
+        for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
+            let entry = HeaderEntry::deserialize(&value).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
+            let entry = place(entry, data, length, self.files.len()).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
+            self.entries.insert(name, entry);
+        }
+        self.files.push((path.to_owned(), Mutex::new(file)));
+        Ok(())
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor, if there is one of this name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|e| e.shape.as_slice())
+    }
+
+    /// The file that holds a tensor, or the first file.
+    pub fn path_of(&self, name: &str) -> &Path {
+        &self.files[self.entries.get(name).map_or(0, |e| e.file)].0
+    }
+
+    /// Checks that a tensor is there, has this shape and a format that can be read.
+    pub(super) fn check(&self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
+        let path = || self.path_of(name).to_owned();
+        let entry = self.entries.get(name);
+        let entry = entry.ok_or_else(|| ModelError::MissingTensor { path: path(), tensor: name.into() })?;
+        if entry.shape != expected {
+            let (found, expected) = (entry.shape.clone(), expected.to_vec());
+            return Err(ModelError::Shape { path: path(), tensor: name.into(), found, expected });
+        }
+        if format(&entry.format).is_none() {
+            return Err(ModelError::Format { path: path(), tensor: name.into(), found: entry.format.clone() });
+        }
+        Ok(())
+    }
+
+    /// Reads a tensor as f32, row-major.
+    ///
+    /// # Errors
+    /// When it is missing, in a format other than F32, F16 and BF16, unreadable, or not finite.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        let path = || self.path_of(name).to_owned();
+        let entry = self.entries.get(name);
+        let entry = entry.ok_or_else(|| ModelError::MissingTensor { path: path(), tensor: name.into() })?;
+        let format =
+            format(&entry.format).ok_or_else(|| ModelError::Format { path: path(), tensor: name.into(), found: entry.format.clone() })?;
+        let numbers = self
+            .read_entry(entry, format)
+            .map_err(|e| ModelError::Damaged { path: path(), reason: format!("tensor `{name}` cannot be read: {e}") })?;
+        match numbers.iter().all(|x| x.is_finite()) {
+            true => Ok(numbers),
+            false => Err(ModelError::NotFinite { path: path(), tensor: name.into() }),
+        }
+    }
+
+    fn read_entry(&self, entry: &Entry, format: Format) -> std::io::Result<Vec<f32>> {
+        let mut file = self.files[entry.file].1.lock().expect("no reader panics while holding the file");
+        file.seek(SeekFrom::Start(entry.begin))?;
+        let count = entry.shape.iter().product();
+        let mut numbers = vec![0.0_f32; count];
+        match format {
+            Format::F32 => {
+                file.read_exact(bytemuck::cast_slice_mut(&mut numbers))?;
+                numbers.iter_mut().for_each(|x| *x = f32::from_bits(u32::from_le(x.to_bits())));
+            }
+            Format::F16 => {
+                let halves: Vec<half::f16> = read_u16(&mut file, count)?.into_iter().map(half::f16::from_bits).collect();
+                halves.convert_to_f32_slice(&mut numbers);
+            }
+            Format::Bf16 => {
+                let halves: Vec<half::bf16> = read_u16(&mut file, count)?.into_iter().map(half::bf16::from_bits).collect();
+                halves.convert_to_f32_slice(&mut numbers);
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+fn read_u16(file: &mut File, count: usize) -> std::io::Result<Vec<u16>> {
+    let mut words = vec![0_u16; count];
+    file.read_exact(bytemuck::cast_slice_mut(&mut words))?;
+    words.iter_mut().for_each(|x| *x = u16::from_le(*x));
+    Ok(words)
+}
+
+fn format(name: &str) -> Option<Format> {
+    match name {
+        "F32" => Some(Format::F32),
+        "F16" => Some(Format::F16),
+        "BF16" => Some(Format::Bf16),
+        _ => None,
+    }
+}
+
+/// Where a tensor lies in its file, if that is possible.
+fn place(entry: HeaderEntry, data: u64, length: u64, file: usize) -> Result<Entry, String> {
+    let (begin, end) = entry.data_offsets;
+    if begin > end || data.checked_add(end).is_none_or(|end| end > length) {
+        let needed = data.saturating_add(end);
+        return Err(format!("it should end at byte {needed}, the file has {length} bytes"));
+    }
+    let width = match format(&entry.dtype) {
+        Some(Format::F32) => 4,
+        Some(Format::F16 | Format::Bf16) => 2,
+        // A format that the network may not need: `check` and `read` refuse it where it is needed.
+        None => 0,
+    };
+    let count = entry.shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d as u64));
+    let bytes = count.and_then(|n| n.checked_mul(width));
+    if width > 0 && bytes != Some(end - begin) {
+        return Err(format!("shape {:?} does not fill its {} bytes of {}", entry.shape, end - begin, entry.dtype));
+    }
+    Ok(Entry { file, format: entry.dtype, shape: entry.shape, begin: data + begin })
+}
+
+struct Outgoing<'a> {
+    shape: &'a [usize],
+    numbers: &'a [f32],
+}
+
+impl safetensors::View for Outgoing<'_> {
+    fn dtype(&self) -> safetensors::Dtype {
+        safetensors::Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        bytemuck::cast_slice(self.numbers).into()
+    }
+    fn data_len(&self) -> usize {
+        size_of_val(self.numbers)
+    }
+}
+
+/// Writes tensors (name, shape, numbers) as one f32 file that `transformers` reads; equal tensors give equal bytes.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_tensors<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>) -> Result<(), ModelError> {
+    let unwritable = |reason: String| ModelError::Unwritable { path: path.to_owned(), reason };
+    let tensors = tensors.into_iter().map(|(name, shape, numbers)| (name, Outgoing { shape, numbers }));
+    let note = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(tensors, Some(note), path).map_err(|e| unwritable(e.to_string()))?;
+    File::open(path).and_then(|f| f.sync_all()).map_err(|e| unwritable(e.to_string()))
+}

@@ -1,0 +1,164 @@
+//! What a checked recipe asks of the world outside: readable models, files that hold what they are said to hold,
+//! and networks that share a tokenizer where tokens pass from one to the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+use crate::formula::expr::{Expr, Formula, Kind, ObjectiveDef, Output, StageId};
+use crate::formula::program::children;
+use crate::model::Network;
+use crate::syntax::span::{FileId, Span};
+use crate::value::Cell;
+use crate::world::Sources;
+
+use super::checked::{Arg, Checked, StageCall};
+use super::types::Type;
+
+/// Every code of this part of the check, beside those of `data` and `model`.
+pub const CODES: &[&str] = &["align::recipe::other_tokenizer"];
+
+/// Checks models, data files and tokenizers; reads headers and rows, no weights.
+pub fn check(checked: &Checked, sources: &Sources, file: FileId) -> Vec<Diagnostic> {
+    let folder = sources.get(file).folder.clone().unwrap_or_default();
+    let mut outside = Outside { checked, folder, tokenizers: BTreeMap::new(), found: Vec::new() };
+    for (at, stage) in checked.stages.iter().enumerate() {
+        outside.stage(StageId(at), stage);
+    }
+    outside.found
+}
+
+/// Which tokenizer a network has, and the line that brought it in.
+#[derive(Clone, Debug)]
+struct Origin {
+    hash: String,
+    name: String,
+    span: Span,
+}
+
+struct Outside<'c> {
+    checked: &'c Checked,
+    folder: PathBuf,
+    tokenizers: BTreeMap<StageId, Origin>,
+    found: Vec<Diagnostic>,
+}
+
+impl Outside<'_> {
+    fn stage(&mut self, id: StageId, stage: &StageCall) {
+        match &*stage.primitive {
+            "load_model" => self.model(id, stage),
+            "load_data" => self.data(stage),
+            "load_scorer" => self.scorer(stage),
+            "train" | "rl" => self.shared_tokenizer(stage),
+            _ => {}
+        }
+        if let Some(origin) = network_of(stage).and_then(|o| self.tokenizers.get(&o.stage)).cloned() {
+            self.tokenizers.insert(id, origin);
+        }
+    }
+
+    fn path(&self, stage: &StageCall) -> Option<PathBuf> {
+        match stage.args.get("path") {
+            Some(Arg::Value(Cell::Text(path))) => Some(self.folder.join(&**path)),
+            _ => None,
+        }
+    }
+
+    fn model(&mut self, id: StageId, stage: &StageCall) {
+        let Some(path) = self.path(stage) else { return };
+        match Network::open(&path) {
+            Ok(network) => {
+                let origin = Origin { hash: network.tokenizer.hash().to_owned(), name: stage.name.clone(), span: stage.span };
+                self.tokenizers.insert(id, origin);
+            }
+            Err(error) => self.found.push(error.diagnostic().at(stage.span, "loaded here")),
+        }
+    }
+
+    fn data(&mut self, stage: &StageCall) {
+        let Some(path) = self.path(stage) else { return };
+        let Some(Arg::Rows(Type::Record(row))) = stage.args.get("as") else { return };
+        for diagnostic in crate::data::validate(&path, row) {
+            self.found.push(diagnostic.at(stage.span, "loaded here"));
+        }
+    }
+
+    fn scorer(&mut self, stage: &StageCall) {
+        let Some(path) = self.path(stage) else { return };
+        if let Err(error) = crate::score::FixedScorer::load(&path) {
+            let diagnostic = Diagnostic::error("align::score::unreadable", error.to_string());
+            self.found.push(diagnostic.at(stage.span, "loaded here"));
+        }
+    }
+
+    /// Tokens pass from the trained network to every other network of its objective and columns.
+    fn shared_tokenizer(&mut self, stage: &StageCall) {
+        let Some(main) = network_of(stage).and_then(|o| self.tokenizers.get(&o.stage)).cloned() else { return };
+        let mut networks = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        for formula in formulas(stage) {
+            artifacts(&formula, &mut seen, &mut networks);
+        }
+        let others: BTreeSet<(String, String)> = networks
+            .iter()
+            .filter_map(|output| self.tokenizers.get(&output.stage).map(|origin| (output, origin)))
+            .filter(|(_, origin)| origin.hash != main.hash)
+            .map(|(output, origin)| (self.checked.stages[output.stage.0].name.clone(), origin.name.clone()))
+            .collect();
+        for (name, from) in others {
+            let origin = self.tokenizers.values().find(|o| o.name == from).expect("collected from there");
+            let diagnostic = Diagnostic::error("align::recipe::other_tokenizer", format!("`{name}` has another tokenizer than `{}`", main.name))
+                .at(stage.span, "its tokens pass between the two here")
+                .at(origin.span, format!("the tokenizer of `{name}`"))
+                .at(main.span, format!("the tokenizer of `{}`", main.name))
+                .help("start both from the same model, or train a new scorer on this one");
+            self.found.push(diagnostic);
+        }
+    }
+}
+
+/// The network that a stage starts from and hands on.
+fn network_of(stage: &StageCall) -> Option<&Output> {
+    ["network", "policy", "base"].iter().find_map(|name| match stage.args.get(*name) {
+        Some(Arg::Artifact(output)) => Some(output),
+        _ => None,
+    }).or_else(|| match stage.args.get("candidates") {
+        Some(Arg::Artifacts(outputs)) => outputs.first(),
+        _ => None,
+    })
+}
+
+/// Every formula of a stage's arguments, with its objective's further networks as references.
+fn formulas(stage: &StageCall) -> Vec<Formula> {
+    let mut found = Vec::new();
+    for arg in stage.args.values() {
+        match arg {
+            Arg::Formula(formula) => found.push(formula.clone()),
+            Arg::Columns(columns) => found.extend(columns.iter().map(|(_, f)| f.clone())),
+            Arg::Objective(def) => found.extend(objective_formulas(def, stage.span)),
+            Arg::Value(_) | Arg::Artifact(_) | Arg::Artifacts(_) | Arg::Rows(_) => {}
+        }
+    }
+    found
+}
+
+fn objective_formulas(def: &ObjectiveDef, span: Span) -> Vec<Formula> {
+    let networks = def.trained.iter().filter_map(|t| match t {
+        crate::formula::expr::Trained::Network { start, .. } => Some(Arc::new(Expr { span, kind: Kind::Artifact(start.clone()) })),
+        crate::formula::expr::Trained::Number { .. } => None,
+    });
+    def.losses.iter().map(|l| l.value.clone()).chain(def.metrics.iter().map(|(_, f)| f.clone())).chain(networks).collect()
+}
+
+fn artifacts(formula: &Formula, seen: &mut BTreeSet<*const Expr>, found: &mut BTreeSet<Output>) {
+    if !seen.insert(Arc::as_ptr(formula)) {
+        return;
+    }
+    if let Kind::Artifact(output) = &formula.kind {
+        found.insert(output.clone());
+    }
+    for child in children(formula) {
+        artifacts(&child, seen, found);
+    }
+}

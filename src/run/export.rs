@@ -1,0 +1,181 @@
+//! Results leave the store as plain files: whole or not at all, and never over what somebody else put there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::diagnostic::Diagnostic;
+use crate::durable;
+use crate::plan::Plan;
+use crate::recipe::checked::Export;
+use crate::stage::{Artifact, NetworkAt};
+use crate::value::{Cell, Table};
+
+use super::artifacts::Artifacts;
+use super::scheduler::Run;
+use super::store::FOLDER;
+
+/// What was exported to a path, so that it may be replaced.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Ours {
+    /// Hash of all names and contents as they were written.
+    tree: String,
+}
+
+fn ledger_path(root: &Path) -> PathBuf {
+    root.join(FOLDER).join("exports.json")
+}
+
+fn ledger(root: &Path) -> BTreeMap<String, Ours> {
+    fs::read(ledger_path(root)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+/// Exports of a recipe in `root` that would overwrite what align did not write, or what was changed since.
+pub fn refusals(exports: &[Export], root: &Path) -> Vec<Diagnostic> {
+    let ours = ledger(root);
+    exports.iter().filter(|export| !may_replace(&root.join(&export.path), ours.get(&key(&export.path)))).map(refusal).collect()
+}
+
+fn key(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn may_replace(target: &Path, ours: Option<&Ours>) -> bool {
+    let empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+    !target.exists() || empty || ours.is_some_and(|ours| tree(target).is_ok_and(|found| found == ours.tree))
+}
+
+fn refusal(export: &Export) -> Diagnostic {
+    Diagnostic::error("align::run::export_exists", format!("`{}` exists, and an earlier export did not leave it like this", export.path.display()))
+        .at(export.span, "would be overwritten")
+        .help("move it away or export to another path")
+}
+
+/// Exports one output. Returns whether it was there already, unchanged.
+pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) -> Result<bool, Diagnostic> {
+    let broken = |error: io::Error| Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display())).at(export.span, "exported here");
+    let artifact = artifacts.open(&export.what).map_err(|e| Diagnostic::error("align::run::damaged_artifact", e.to_string()).at(export.span, "exported here"))?;
+    let target = run.root.join(&export.path);
+    fs::create_dir_all(durable::parent(&target)).map_err(broken)?;
+    let making = durable::beside(&target);
+    let written = write(&artifact, &making, run.plan, export).and_then(|()| tree(&making));
+    let result = written.map_err(broken).and_then(|new| place(run.root, export, &making, &target, new));
+    // whatever happened, nothing half-made stays
+    durable::remove(&making).map_err(broken)?;
+    result
+}
+
+fn place(root: &Path, export: &Export, making: &Path, target: &Path, new: String) -> Result<bool, Diagnostic> {
+    let broken = |error: io::Error| Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display())).at(export.span, "exported here");
+    let mut ours = ledger(root);
+    let unchanged = target.exists() && tree(target).map_err(broken)? == new;
+    if !unchanged {
+        if !may_replace(target, ours.get(&key(&export.path))) {
+            return Err(refusal(export));
+        }
+        replace(making, target).map_err(broken)?;
+    }
+    ours.insert(key(&export.path), Ours { tree: new });
+    let text = serde_json::to_vec_pretty(&ours).expect("plain data becomes JSON");
+    durable::write(&ledger_path(root), &text).map_err(broken)?;
+    Ok(unchanged)
+}
+
+/// Puts the new in the old one's place. A folder cannot be renamed over another one, so the old one steps aside first:
+/// killed in between, the old stands beside the path under a hidden name.
+fn replace(making: &Path, target: &Path) -> io::Result<()> {
+    if !target.is_dir() {
+        return durable::rename(making, target);
+    }
+    let aside = durable::beside(target);
+    durable::rename(target, &aside)?;
+    durable::rename(making, target)?;
+    durable::remove(&aside)
+}
+
+/// Hash of the names and contents of a file or of all files in a folder.
+fn tree(path: &Path) -> io::Result<String> {
+    if path.is_file() {
+        return Ok(durable::hash_file(path)?.1);
+    }
+    let mut hasher = blake3::Hasher::new();
+    for file in durable::files_under(path)? {
+        let (bytes, blake3) = durable::hash_file(&path.join(&file))?;
+        hasher.update(format!("{file}\0{bytes}\0{blake3}\n").as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn write(artifact: &Artifact, to: &Path, plan: &Plan, export: &Export) -> io::Result<()> {
+    match artifact {
+        Artifact::Network(network) => copy(network, to),
+        Artifact::Table(table) => synced(to, |file| rows(table, file)),
+        Artifact::Value(cell) => synced(to, |file| writeln!(file, "{:#}", value(cell))),
+        Artifact::Record(parts) => {
+            fs::create_dir(to)?;
+            for (name, part) in parts {
+                let extension = match part {
+                    Artifact::Table(_) => ".jsonl",
+                    Artifact::Value(_) => ".json",
+                    Artifact::Network(_) | Artifact::Record(_) | Artifact::Missing => "",
+                };
+                write(part, &to.join(format!("{name}{extension}")), plan, export)?;
+            }
+            Ok(())
+        }
+        Artifact::Missing => Err(io::Error::other(format!("`{}` was not made", plan.shown(&export.what)))),
+    }
+}
+
+fn copy(network: &NetworkAt, to: &Path) -> io::Result<()> {
+    if network.path.is_file() {
+        let mut from = File::open(&network.path)?;
+        return synced(to, |file| io::copy(&mut from, file).map(|_| ()));
+    }
+    for inner in durable::files_under(&network.path)? {
+        let path = to.join(&inner);
+        fs::create_dir_all(durable::parent(&path))?;
+        let mut from = File::open(network.path.join(&inner))?;
+        synced(&path, |file| io::copy(&mut from, file).map(|_| ()))?;
+    }
+    Ok(())
+}
+
+fn synced(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create_new(path)?);
+    fill(&mut file)?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// Rows as other programs read them: completions as text, dialogues as lists of `{role, content}`.
+fn rows(table: &Table, file: &mut impl Write) -> io::Result<()> {
+    for row in &table.rows {
+        let fields: Map<String, Value> = table.columns.iter().zip(row).map(|(name, cell)| (name.to_string(), value(cell))).collect();
+        writeln!(file, "{}", Value::Object(fields))?;
+    }
+    Ok(())
+}
+
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Completion(completion) => json!(*completion.text),
+        Cell::Dialogue(turns) => turns.iter().map(|turn| json!({ "role": turn.role.name(), "content": *turn.text })).collect(),
+        Cell::Sequence(s) => json!({
+            "prompt": value(&Cell::Dialogue(s.prompt.clone())),
+            "completion": s.completion.as_ref().map(|c| json!(*c.text)),
+        }),
+        Cell::List(items) => items.iter().map(value).collect(),
+        Cell::Record(fields) => Value::Object(fields.iter().map(|(name, cell)| (name.to_string(), value(cell))).collect()),
+        Cell::Tokens(numbers) => json!(numbers),
+        Cell::Estimate(estimate) => json!(estimate),
+        Cell::None => Value::Null,
+        Cell::Bool(b) => json!(b),
+        Cell::Int(i) => json!(i),
+        Cell::Float(x) => json!(x),
+        Cell::Text(text) => json!(**text),
+    }
+}

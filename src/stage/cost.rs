@@ -1,0 +1,43 @@
+//! What a stage will take, before it runs: rows, tokens, memory, disk. Everything may be unknown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::formula::expr::Output;
+
+/// What is known of an artifact that may not exist yet.
+#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
+pub struct Size {
+    pub rows: Option<u64>,
+    /// Tokens of one row's longest reading, prompt and completion.
+    pub tokens_per_row: Option<f64>,
+    /// Numbers in a network.
+    pub parameters: Option<u64>,
+    /// On disk.
+    pub bytes: Option<u64>,
+}
+
+/// The sizes of a stage's inputs.
+pub type Sizes<'a> = dyn Fn(&Output) -> Size + 'a;
+
+/// What a stage will take and how large its results will be.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Cost {
+    /// Tokens that pass through a network, each pass counted.
+    pub tokens: Option<u64>,
+    /// Peak, in bytes: weights, gradients, optimiser state, activations, cache.
+    pub memory: Option<u64>,
+    /// Bytes that the store will grow by.
+    pub disk: Option<u64>,
+    /// By output path: `[]` is the main result.
+    pub outputs: BTreeMap<Vec<Arc<str>>, Size>,
+}
+
+impl Cost {
+    /// Only the main result's size is known.
+    pub fn of(size: Size) -> Self {
+        Self { outputs: BTreeMap::from([(Vec::new(), size)]), ..Self::default() }
+    }
+}

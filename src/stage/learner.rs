@@ -1,0 +1,421 @@
+//! One optimiser step of any objective: ask the trained networks, evaluate the formula, send its derivatives back.
+//!
+//! `train` and `rl` share it; they differ in where rows come from. What a step needs of the engine is only the leaves
+//! of [`Source`]: log-probs, entropies, values, scores, and their coefficients on the way back.
+
+use std::cell::RefMut;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::engine::optim::{Decay, Schedule};
+use crate::formula::column::Numbers;
+use crate::formula::expr::{ObjectiveDef, Trained};
+use crate::formula::objective::{Compiled, Leaf, States, TrainedNumbers};
+use crate::formula::phases::{Fixed, Metric, Outcome};
+use crate::formula::program::Network as Asked;
+use crate::formula::shape::Under;
+use crate::model::{AdamStep, Coefficients, Engine, NetId, Network, Pass, Readout, TokenSequence, Tokenizer, Want};
+use crate::value::{Cell, Table};
+
+use super::context::Context;
+use super::failure::Failure;
+use super::options::Options;
+use super::saved_state;
+use super::service::Service;
+
+/// So many steps in a row without a finite gradient end the stage.
+const HOPELESS: usize = 5;
+
+/// A network being trained.
+#[derive(Debug)]
+struct Member {
+    asked: Asked,
+    /// The name of its file in a checkpoint.
+    name: String,
+    net: NetId,
+}
+
+/// AdamW's moments of the objective's trained numbers.
+#[derive(Clone, Default, PartialEq, Debug)]
+struct Moments {
+    first: BTreeMap<Arc<str>, Vec<f64>>,
+    second: BTreeMap<Arc<str>, Vec<f64>>,
+}
+
+/// An objective, the networks it trains, and everything that changes while it does.
+#[derive(Debug)]
+pub struct Learner<'c> {
+    context: &'c Context<'c>,
+    pub service: Service<'c>,
+    pub compiled: Compiled,
+    options: Options,
+    schedule: Schedule,
+    members: Vec<Member>,
+    pub states: States,
+    numbers: TrainedNumbers,
+    moments: Moments,
+    /// Optimiser steps taken.
+    pub taken: u64,
+    hopeless: usize,
+}
+
+/// What one optimiser step found.
+#[derive(Clone, Debug, Default)]
+pub struct StepReport {
+    pub loss: f64,
+    pub grad_norm: f64,
+    pub lr: f64,
+    pub tokens: usize,
+    pub clamped: usize,
+    pub metrics: Vec<Metric>,
+}
+
+/// What a network says about some rows, and which of its answers belongs to which leaf and row.
+struct Asking {
+    net: NetId,
+    sequences: Vec<TokenSequence>,
+    want: Want,
+    /// (leaf, the request of each row).
+    places: Vec<(usize, Vec<usize>)>,
+    gradient: bool,
+}
+
+impl<'c> Learner<'c> {
+    /// Loads the networks and prepares the objective. `updates` is how many optimiser steps there will be.
+    ///
+    /// # Errors
+    /// When a network cannot be loaded or a start value cannot be computed.
+    pub fn new(context: &'c Context<'c>, main: &Network, def: &ObjectiveDef, under: Under, options: Options, temperature: f64) -> Result<Self, Failure> {
+        let compiled = Compiled::new(def, under).map_err(|errors| {
+            let first = errors.first().map_or_else(String::new, ToString::to_string);
+            Failure::new("align::run::objective", first)
+        })?;
+        let mut service = Service::new(context).reading(options.max_length, temperature);
+        let mut members = Vec::new();
+        let mut add = |asked: Asked, name: &str, network: &Network| -> Result<(), Failure> {
+            let net = context.engine()?.load(network, true)?;
+            service.train(asked.clone(), net, &network.tokenizer);
+            members.push(Member { asked, name: name.to_owned(), net });
+            Ok(())
+        };
+        add(Asked::Model, "model", main)?;
+        for trained in &compiled.trained {
+            if let Trained::Network { name, start } = trained {
+                add(Asked::Trained(name.clone()), &format!("trained-{name}"), &Network::open(&context.network(start)?.path)?)?;
+            }
+        }
+        let states = compiled.start_states(&mut service)?;
+        let numbers = compiled.start_numbers(&mut service)?;
+        let schedule = Schedule { peak: 0.0, floor: 0.0, decay: Decay::Constant, warmup: 0, total: 1 };
+        Ok(Self { context, service, compiled, options, schedule, members, states, numbers, moments: Moments::default(), taken: 0, hopeless: 0 })
+    }
+
+    /// Fixes the learning rate's course over `updates` optimiser steps.
+    pub fn plan(&mut self, updates: u64) {
+        self.schedule = self.options.schedule(updates);
+    }
+
+    fn engine(&self) -> Result<RefMut<'c, Engine>, Failure> {
+        self.context.engine()
+    }
+
+    /// What is known of a table before its steps.
+    ///
+    /// # Errors
+    /// When a network cannot answer or a row has no value.
+    pub fn fixed(&mut self, source: usize, table: &Table) -> Result<Fixed, Failure> {
+        let key = self.context.stage_key();
+        Ok(self.compiled.sources[source].fixed(table, key, &self.states, &self.numbers, &mut self.service)?)
+    }
+
+    /// One optimiser step on rows of each source. `all` also asks for what only metrics need.
+    ///
+    /// # Errors
+    /// When the device fails, a row has no value, or too many steps in a row have no finite gradient.
+    pub fn step(&mut self, parts: &[(usize, &Fixed, &[usize])], all: bool) -> Result<StepReport, Failure> {
+        let mut report = StepReport { lr: self.schedule.at(self.taken), ..StepReport::default() };
+        let mut numbers: BTreeMap<Arc<str>, Vec<f64>> = BTreeMap::new();
+        for (source, fixed, rows) in parts {
+            let outcome = self.pass(*source, fixed, rows, all, &mut report)?;
+            report.loss += outcome.loss;
+            report.clamped += outcome.clamped;
+            for (name, d) in outcome.numbers {
+                let sum = numbers.entry(name).or_insert_with(|| vec![0.0; d.len()]);
+                sum.iter_mut().zip(&d).for_each(|(sum, d)| *sum += d);
+            }
+        }
+        let step = self.options.adam(report.lr);
+        let mut applied = true;
+        let mut squares = 0.0;
+        for member in &self.members {
+            let update = self.engine()?.update(member.net, &step)?;
+            applied &= update.applied;
+            squares += update.grad_norm.powi(2);
+        }
+        report.grad_norm = squares.sqrt();
+        self.taken += 1;
+        self.update_numbers(&numbers, &step);
+        self.hopeless = if applied { 0 } else { self.hopeless + 1 };
+        if self.hopeless >= HOPELESS {
+            return Err(Failure::new("align::run::not_finite", format!("{HOPELESS} steps in a row had no finite gradient"))
+                .step(self.taken)
+                .value(format!("loss = {}", report.loss))
+                .help("lower `lr`, or look for a logarithm or division of 0 in the objective"));
+        }
+        Ok(report)
+    }
+
+    /// Forward, formula and backward over some rows of one source; gradients stay with the networks.
+    fn pass(&mut self, source: usize, fixed: &Fixed, rows: &[usize], all: bool, report: &mut StepReport) -> Result<Outcome, Failure> {
+        let leaves = self.compiled.sources[source].leaves().to_vec();
+        let wanted: Vec<bool> = leaves.iter().map(|leaf| all || leaf.loss || leaf.early).collect();
+        let askings = self.askings(fixed, rows, &leaves, &wanted)?;
+        let mut values: Vec<Option<Vec<f64>>> = vec![None; leaves.len()];
+        let mut passes: Vec<(Pass, usize)> = Vec::new();
+        for (at, asking) in askings.iter().enumerate() {
+            report.tokens += asking.sequences.iter().map(TokenSequence::len).sum::<usize>();
+            let temperature = self.service.temperature();
+            let mut engine = self.engine()?;
+            let read = if asking.gradient {
+                let (pass, read) = engine.forward(asking.net, &asking.sequences, asking.want, temperature)?;
+                passes.push((pass, at));
+                read
+            } else {
+                engine.readout(asking.net, &asking.sequences, asking.want, temperature)?
+            };
+            for (leaf, requests) in &asking.places {
+                values[*leaf] = Some(requests.iter().flat_map(|r| answer(leaves[*leaf].word, &read, *r)).collect());
+            }
+        }
+        let source = &self.compiled.sources[source];
+        let step = source.begin(fixed, rows, &self.states, &self.numbers, &values)?;
+        let places: Vec<usize> = (0..rows.len()).collect();
+        let outcome = source.part(&step, &places, &values)?;
+        if source.on().is_none() {
+            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &values)?;
+            if self.compiled.under == Under::Train {
+                self.states = step.next_states().clone();
+            }
+        }
+        for (pass, at) in passes {
+            let coefficients = coefficients(&askings[at], &leaves, fixed, rows, &outcome);
+            self.engine()?.backward(pass, &coefficients)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Sorts leaves by network, and within one by whether a gradient goes back; equal sequences are asked once.
+    fn askings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Asking>, Failure> {
+        let mut askings: Vec<Asking> = Vec::new();
+        for (at, leaf) in leaves.iter().enumerate().filter(|(at, _)| wanted[*at]) {
+            let net = self.members.iter().find(|m| m.asked == leaf.network).expect("leaves belong to trained networks").net;
+            // entropy of a sequence that is trained on comes out of the same pass
+            let gradient = leaves.iter().zip(wanted).any(|(other, on)| *on && other.gradient && other.network == leaf.network && other.sequence == leaf.sequence);
+            let place = askings.iter().position(|a| a.net == net && a.gradient == gradient).unwrap_or_else(|| {
+                askings.push(Asking { net, sequences: Vec::new(), want: Want::default(), places: Vec::new(), gradient });
+                askings.len() - 1
+            });
+            let known = askings[place].places.iter().find(|(other, _)| leaves[*other].sequence == leaf.sequence).map(|(_, r)| r.clone());
+            let requests = match known {
+                Some(requests) => requests,
+                None => {
+                    let begin = askings[place].sequences.len();
+                    for row in rows {
+                        let tokens = self.service.sequence(&fixed.sequence(at, *row)).map_err(|e| Failure::new("align::run::formula", e.to_string()))?;
+                        askings[place].sequences.push(tokens);
+                    }
+                    (begin..begin + rows.len()).collect()
+                }
+            };
+            let want = &mut askings[place].want;
+            match leaf.word {
+                "logp" => want.logp = true,
+                "entropy" => want.entropy = true,
+                "value" => want.value = true,
+                _ => want.score = true,
+            }
+            askings[place].places.push((at, requests));
+        }
+        Ok(askings)
+    }
+
+    /// AdamW on the objective's trained numbers, on the host.
+    #[expect(clippy::cast_possible_truncation, reason = "runs have fewer than 2^31 steps")]
+    fn update_numbers(&mut self, gradients: &BTreeMap<Arc<str>, Vec<f64>>, step: &AdamStep) {
+        let power = self.taken as i32;
+        for (name, gradient) in gradients.iter().filter(|(_, g)| g.iter().all(|x| x.is_finite())) {
+            let Some(numbers) = self.numbers.get_mut(name) else { continue };
+            let first = self.moments.first.entry(name.clone()).or_insert_with(|| vec![0.0; gradient.len()]);
+            let second = self.moments.second.entry(name.clone()).or_insert_with(|| vec![0.0; gradient.len()]);
+            for (at, g) in gradient.iter().enumerate() {
+                first[at] = step.beta1 * first[at] + (1.0 - step.beta1) * g;
+                second[at] = step.beta2 * second[at] + (1.0 - step.beta2) * g * g;
+                let (m, v) = (first[at] / (1.0 - step.beta1.powi(power)), second[at] / (1.0 - step.beta2.powi(power)));
+                numbers.values[at] -= step.lr * m / (v.sqrt() + step.eps);
+            }
+        }
+    }
+
+    /// Every metric over a whole table, the networks as they are now.
+    ///
+    /// # Errors
+    /// When a network cannot answer or a row has no value.
+    pub fn measure(&mut self, table: &Table) -> Result<Vec<Metric>, Failure> {
+        let fixed = self.fixed(0, table)?;
+        let rows: Vec<usize> = (0..table.len()).collect();
+        let leaves = self.compiled.sources[0].leaves().to_vec();
+        let askings = self.askings(&fixed, &rows, &leaves, &vec![true; leaves.len()])?;
+        let mut values: Vec<Option<Vec<f64>>> = vec![None; leaves.len()];
+        for asking in &askings {
+            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            for (leaf, requests) in &asking.places {
+                values[*leaf] = Some(requests.iter().flat_map(|r| answer(leaves[*leaf].word, &read, *r)).collect());
+            }
+        }
+        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &values)?)
+    }
+
+    /// The main network on the device, and its tokenizer.
+    ///
+    /// # Errors
+    /// When the device cannot be opened.
+    pub fn policy(&self) -> Result<(NetId, Arc<Tokenizer>), Failure> {
+        let net = self.members[0].net;
+        Ok((net, self.engine()?.tokenizer(net).clone()))
+    }
+
+    /// The main network as it is now.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn network(&mut self) -> Result<Network, Failure> {
+        Ok(self.engine()?.network(self.members[0].net)?)
+    }
+
+    /// Bytes held on the device.
+    pub fn memory(&self) -> Option<u64> {
+        self.engine().ok().map(|engine| engine.memory().in_use)
+    }
+
+    /// Writes everything that a bit-exact continuation needs.
+    ///
+    /// # Errors
+    /// When the disk or the device fails.
+    pub fn save(&self, folder: &Path) -> Result<(), Failure> {
+        let mut steps = BTreeMap::new();
+        for member in &self.members {
+            let state = self.engine()?.state(member.net)?;
+            steps.insert(member.name.clone(), state.steps);
+            saved_state::write(folder, &member.name, &state)?;
+        }
+        let numbers: BTreeMap<&str, &Vec<f64>> = self.numbers.iter().map(|(n, v)| (&**n, &v.values)).collect();
+        let json = serde_json::json!({
+            "taken": self.taken, "hopeless": self.hopeless, "steps": steps, "states": self.states, "numbers": numbers,
+            "first": self.moments.first, "second": self.moments.second,
+        });
+        std::fs::write(folder.join("learner.json"), json.to_string())?;
+        Ok(())
+    }
+
+    /// Puts back what [`Self::save`] wrote.
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit.
+    pub fn restore(&mut self, folder: &Path) -> Result<(), Failure> {
+        let damaged = || Failure::new("align::run::checkpoint", "the checkpoint cannot be read").help("remove `.align/partial` and run again");
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("learner.json"))?).map_err(|_| damaged())?;
+        self.taken = json["taken"].as_u64().ok_or_else(damaged)?;
+        self.hopeless = serde_json::from_value(json["hopeless"].clone()).map_err(|_| damaged())?;
+        self.states = serde_json::from_value(json["states"].clone()).map_err(|_| damaged())?;
+        self.moments.first = serde_json::from_value(json["first"].clone()).map_err(|_| damaged())?;
+        self.moments.second = serde_json::from_value(json["second"].clone()).map_err(|_| damaged())?;
+        let numbers: BTreeMap<Arc<str>, Vec<f64>> = serde_json::from_value(json["numbers"].clone()).map_err(|_| damaged())?;
+        for (name, values) in numbers {
+            let known: &mut Numbers = self.numbers.get_mut(&name).ok_or_else(damaged)?;
+            known.values = values;
+        }
+        for member in &self.members {
+            let steps = json["steps"][&member.name].as_u64().ok_or_else(damaged)?;
+            self.engine()?.restore(member.net, &saved_state::read(folder, &member.name, steps)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Learner<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut engine) = self.context.engine() {
+            for member in &self.members {
+                engine.unload(member.net);
+            }
+            engine.trim();
+        }
+    }
+}
+
+/// A network's answer to one request, as a leaf's numbers.
+fn answer(word: &str, read: &Readout, request: usize) -> Vec<f64> {
+    match word {
+        "logp" => read.logp[request].to_vec(),
+        "entropy" => read.entropy[request].to_vec(),
+        "value" => read.value[request].to_vec(),
+        _ => vec![read.score[request]],
+    }
+}
+
+/// The derivatives by a network's answers, from those by the leaves.
+fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcome: &Outcome) -> Coefficients {
+    let mut coefficients = Coefficients::default();
+    let count = asking.sequences.len();
+    for (leaf, requests) in &asking.places {
+        let Some(Some(flat)) = outcome.coefficients.get(*leaf) else { continue };
+        let word = leaves[*leaf].word;
+        if word == "score" {
+            coefficients.score.resize(count, 0.0);
+            requests.iter().zip(flat).for_each(|(request, d)| coefficients.score[*request] += d);
+            continue;
+        }
+        let into = match word {
+            "logp" => &mut coefficients.logp,
+            "entropy" => &mut coefficients.entropy,
+            _ => &mut coefficients.value,
+        };
+        into.resize(count, Vec::new());
+        let mut from = 0;
+        for (request, row) in requests.iter().zip(rows) {
+            let length = fixed.length(*leaf, *row);
+            into[*request] = flat[from..from + length].to_vec();
+            from += length;
+        }
+    }
+    coefficients
+}
+
+/// A cell as a metric of the log: its mean.
+pub fn logged(metrics: &[Metric]) -> Vec<(Arc<str>, f64)> {
+    metrics.iter().map(|m| (m.name.clone(), m.estimate.map_or_else(|| m.mean(), |e| e.mean))).collect()
+}
+
+/// A metric with its interval: Wilson's for shares, resampled by row otherwise.
+pub fn estimate(metric: &Metric, seed: u64) -> Cell {
+    use crate::value::{Estimate, bootstrap};
+    if let Some(known) = metric.estimate {
+        return Cell::Estimate(known);
+    }
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (at, row) in metric.rows.iter().enumerate() {
+        groups.entry(*row).or_default().push(at);
+    }
+    let groups: Vec<Vec<usize>> = groups.into_values().collect();
+    let values = &metric.values;
+    Cell::Estimate(if metric.share {
+        Estimate::grouped_share(values, &groups)
+    } else if groups.len() == values.len() {
+        Estimate::of_mean(values)
+    } else {
+        #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+        let mean = |places: &[usize]| places.iter().map(|p| values[*p]).sum::<f64>() / places.len() as f64;
+        bootstrap::interval(metric.mean(), &groups, seed, bootstrap::DRAWS, mean)
+    })
+}

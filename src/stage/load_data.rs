@@ -1,0 +1,63 @@
+//! `load_data`: a file as a table of the columns that `as` states.
+
+use std::path::PathBuf;
+
+use super::call::Call;
+use super::context::Context;
+use super::failure::Failure;
+use super::primitive::Primitive;
+use super::product::Product;
+use crate::data::fault::grouped;
+use crate::data::overlap::repeated_rows;
+use crate::data::{ReadError, read};
+use crate::recipe::checked::Arg;
+use crate::recipe::types::{Row, Type};
+
+/// The primitive.
+#[derive(Debug)]
+pub struct LoadData;
+
+impl Primitive for LoadData {
+    fn name(&self) -> &'static str {
+        "load_data"
+    }
+
+    fn run(&self, call: &Call<'_>, context: &Context<'_>) -> Result<Product, Failure> {
+        let written = call.get::<PathBuf>("path")?;
+        let table = read(&context.path(&written), &asked(call), call.get("rows")?).map_err(|error| failure(&error, &written))?;
+        let repeated = repeated_rows(&table);
+        if repeated > 0 && !table.columns.is_empty() {
+            let message =
+                format!("{} of {} rows of `{}` repeat an earlier row", grouped(repeated), grouped(table.len()), written.display());
+            context.warn("align::data::repeated_rows", message, None);
+        }
+        Ok(Product::table(table))
+    }
+
+    fn file_arguments(&self) -> &'static [&'static str] {
+        &["path"]
+    }
+}
+
+/// The row type that `as` states; without it every column is read as it is.
+fn asked(call: &Call<'_>) -> Row {
+    match call.stage().args.get("as") {
+        Some(Arg::Rows(Type::Record(row) | Type::Data(row))) => row.clone(),
+        _ => Row::new(),
+    }
+}
+
+/// The first mistake, and how many more there are: `align check` shows them all.
+fn failure(error: &ReadError, written: &std::path::Path) -> Failure {
+    let mut diagnostics = error.diagnostics(&written.display().to_string()).into_iter();
+    let first = diagnostics.next().expect("an error has a diagnostic");
+    let more = match diagnostics.len() {
+        0 => String::new(),
+        n => format!(" (and {n} more mistakes, see `align check`)"),
+    };
+    let failure = Failure::new(first.code, first.message + &more);
+    match first.help {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}

@@ -1,0 +1,64 @@
+//! The options of training, `type Training` of the prelude, as their own type.
+
+use crate::engine::optim::{Decay, Schedule};
+use crate::model::AdamStep;
+
+use super::call::Call;
+use super::failure::Failure;
+
+/// AdamW's settings that no recipe changes: METHODS of language models use these throughout.
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.95;
+const EPS: f64 = 1e-8;
+
+/// How to train.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Options {
+    pub epochs: u64,
+    pub steps: Option<u64>,
+    pub batch: usize,
+    lr: f64,
+    decay: Decay,
+    warmup: f64,
+    weight_decay: f64,
+    clip: f64,
+    pub max_length: usize,
+}
+
+impl Options {
+    /// Reads the flattened options of a call.
+    ///
+    /// # Errors
+    /// When the declaration and this type disagree.
+    pub fn new(call: &Call<'_>) -> Result<Self, Failure> {
+        let decay = match call.get::<String>("schedule")?.as_str() {
+            "linear" => Decay::Linear,
+            "constant" => Decay::Constant,
+            _ => Decay::Cosine,
+        };
+        Ok(Self {
+            epochs: call.get("epochs")?,
+            steps: call.get("steps")?,
+            batch: call.get("batch")?,
+            lr: call.get("lr")?,
+            decay,
+            warmup: call.get("warmup")?,
+            weight_decay: call.get("weight_decay")?,
+            clip: call.get("clip_norm")?,
+            max_length: call.get("max_length")?,
+        })
+    }
+
+    /// The learning rate over `updates` optimiser steps. The first step of a warm-up is not lost on a rate of 0.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of few steps")]
+    pub fn schedule(&self, updates: u64) -> Schedule {
+        let warmup = (self.warmup * updates as f64).ceil() as u64;
+        Schedule { peak: self.lr, floor: 0.0, decay: self.decay, warmup, total: updates }
+    }
+
+    /// One step at a learning rate.
+    pub fn adam(&self, lr: f64) -> AdamStep {
+        let clip = (self.clip > 0.0).then_some(self.clip);
+        AdamStep { lr, beta1: BETA1, beta2: BETA2, eps: EPS, weight_decay: self.weight_decay, clip }
+    }
+}

@@ -1,0 +1,307 @@
+//! Networks behind formulas: loads what a formula names, batches what it asks, answers in cells.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::formula::eval::{Call, Networks};
+use crate::formula::expr::Output;
+use crate::formula::failure::Unanswered;
+use crate::formula::program::{Network as Asked, When};
+use crate::model::{Engine, Extras, NetId, Network, Readout, Request, Sampling, TokenSequence, Tokenizer, Want};
+use crate::score::FixedScorer;
+use crate::value::{Cell, Dialogue, Role, Sequence, Turn};
+
+use super::context::{Artifact, Context};
+use super::failure::Failure;
+
+/// Rows that one sampling call takes at most, so that an interrupted run stops soon.
+const SAMPLED_AT_ONCE: usize = 4096;
+
+/// A network that a formula named.
+#[derive(Debug)]
+enum Loaded {
+    Fixed(Box<FixedScorer>),
+    Net(NetId),
+}
+
+/// Answers the network words of formulas for one stage. Networks stay loaded as long as it lives.
+#[derive(Debug)]
+pub struct Service<'c> {
+    context: &'c Context<'c>,
+    /// By the key of the network's artifact.
+    loaded: BTreeMap<Arc<str>, Loaded>,
+    /// The networks being trained, which belong to the stage.
+    trained: Vec<(Asked, NetId)>,
+    tokenizer: Option<Arc<Tokenizer>>,
+    /// Logits are divided by it in every log-prob: that of the sampling under `rl`, else 1.
+    temperature: f64,
+    /// The longest sequence, in tokens; longer ones are cut and counted.
+    longest: usize,
+    tokens: HashMap<Sequence, TokenSequence>,
+    /// Log-probs that the policy gave as it was when it sampled, for comparing with the sampler's own.
+    sampled: HashMap<Sequence, Arc<[f64]>>,
+    cut: usize,
+}
+
+impl<'c> Service<'c> {
+    /// A service without trained networks.
+    pub fn new(context: &'c Context<'c>) -> Self {
+        Self {
+            context,
+            loaded: BTreeMap::new(),
+            trained: Vec::new(),
+            tokenizer: None,
+            temperature: 1.0,
+            longest: usize::MAX,
+            tokens: HashMap::new(),
+            sampled: HashMap::new(),
+            cut: 0,
+        }
+    }
+
+    /// The same, reading sequences of at most `longest` tokens at a sampling temperature.
+    #[must_use]
+    pub fn reading(mut self, longest: usize, temperature: f64) -> Self {
+        (self.longest, self.temperature) = (longest, temperature);
+        self
+    }
+
+    /// Makes a network that is being trained answer for a name.
+    pub fn train(&mut self, name: Asked, net: NetId, tokenizer: &Arc<Tokenizer>) {
+        self.trained.push((name, net));
+        self.tokenizer.get_or_insert_with(|| tokenizer.clone());
+    }
+
+    /// The temperature of every log-prob.
+    pub fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    /// How many different sequences were cut to the maximal length.
+    pub fn cut(&self) -> usize {
+        self.cut
+    }
+
+    /// Forgets the rows of the rollout before.
+    pub fn forget(&mut self) {
+        self.tokens.clear();
+        self.sampled.clear();
+    }
+
+    /// What `old(model.logp(…))` was answered for each sequence.
+    pub fn sampled(&self) -> &HashMap<Sequence, Arc<[f64]>> {
+        &self.sampled
+    }
+
+    /// A sequence in tokens.
+    ///
+    /// # Errors
+    /// When the cell is no sequence, or its text cannot be encoded.
+    pub fn sequence(&mut self, cell: &Cell) -> Result<TokenSequence, Unanswered> {
+        let sequence = sequence_of(cell).ok_or("a network reads a dialogue or a completion after a prompt")?;
+        if let Some(known) = self.tokens.get(&*sequence) {
+            return Ok(known.clone());
+        }
+        let tokenizer = self.tokenizer()?;
+        let mut tokens = tokenizer.encode_sequence(&sequence)?;
+        let cut = tokens.cut(self.longest);
+        self.cut += usize::from(cut.prompt + cut.completion > 0);
+        self.tokens.insert(Sequence::clone(&sequence), tokens.clone());
+        Ok(tokens)
+    }
+
+    fn tokenizer(&mut self) -> Result<Arc<Tokenizer>, Unanswered> {
+        if let Some(known) = &self.tokenizer {
+            return Ok(known.clone());
+        }
+        Err("no model is at hand whose tokens could be counted".into())
+    }
+
+    fn net(&mut self, asked: &Asked) -> Result<&Loaded, Unanswered> {
+        let Asked::Artifact(output) = asked else { return Err("the network being trained cannot be asked here".into()) };
+        let Artifact::Network(found) = self.context.artifact(output).map_err(unanswered)? else {
+            return Err("this is no network".into());
+        };
+        if !self.loaded.contains_key(&found.key) {
+            let loaded = match fixed(&found.path)? {
+                Some(scorer) => Loaded::Fixed(Box::new(scorer)),
+                None => {
+                    let network = Network::open(&found.path)?;
+                    self.tokenizer.get_or_insert_with(|| network.tokenizer.clone());
+                    Loaded::Net(self.context.engine().map_err(unanswered)?.load(&network, false)?)
+                }
+            };
+            self.loaded.insert(found.key.clone(), loaded);
+        }
+        Ok(&self.loaded[&found.key])
+    }
+
+    fn answer(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        if call.word == "sample" {
+            return self.sample(net, call, rows);
+        }
+        let sequences = rows.iter().map(|row| self.sequence(&row[0])).collect::<Result<Vec<_>, _>>()?;
+        let want = Want { logp: call.word == "logp", entropy: call.word == "entropy", value: call.word == "value", score: call.word == "score" };
+        let read = self.engine()?.readout(net, &sequences, want, self.temperature)?;
+        if call.when == When::Sampled && *call.network == Asked::Model {
+            let asked = rows.iter().filter_map(|row| sequence_of(&row[0])).map(|s| Sequence::clone(&s));
+            self.sampled.extend(asked.zip(read.logp.iter().cloned()));
+        }
+        Ok(cells(call.word, &read))
+    }
+
+    fn engine(&self) -> Result<std::cell::RefMut<'c, Engine>, Unanswered> {
+        self.context.engine().map_err(unanswered)
+    }
+
+    fn sample(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        let mut answers = Vec::with_capacity(rows.len());
+        for (part, names) in rows.chunks(SAMPLED_AT_ONCE).zip(call.names.chunks(SAMPLED_AT_ONCE)) {
+            if self.context.interrupted() {
+                return Err(Interrupted.into());
+            }
+            answers.extend(self.sample_some(net, call, part, names)?);
+        }
+        Ok(answers)
+    }
+
+    fn sample_some(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>], names: &[u64]) -> Result<Vec<Cell>, Unanswered> {
+        let mut engine = self.engine()?;
+        let tokenizer = engine.tokenizer(net).clone();
+        let options = rows.first().map(|row| sampling(&row[1], call.key)).transpose()?.unwrap_or_default();
+        let mut requests = Vec::with_capacity(rows.len());
+        for (row, name) in rows.iter().zip(names) {
+            let dialogue = dialogue_of(&row[0]).ok_or("a model samples after a dialogue")?;
+            requests.push(Request { prompt: tokenizer.encode_prompt(&dialogue)?.into(), key: *name });
+        }
+        let sampled = engine.generate(net, &requests, &options, Extras::default())?;
+        Ok(sampled.iter().map(|sample| Cell::Completion(Arc::new(sample.completion()))).collect())
+    }
+}
+
+impl Networks for Service<'_> {
+    fn call(&mut self, call: Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        if let Some((_, net)) = self.trained.iter().find(|(name, _)| name == call.network) {
+            return self.answer(*net, &call, rows);
+        }
+        match self.net(call.network)? {
+            Loaded::Net(net) => {
+                let net = *net;
+                self.answer(net, &call, rows)
+            }
+            Loaded::Fixed(scorer) => rows
+                .iter()
+                .map(|row| {
+                    let sequence = sequence_of(&row[0]).ok_or("a scorer reads a completion after a prompt")?;
+                    Ok(Cell::Float(scorer.score_sequence(&sequence)))
+                })
+                .collect(),
+        }
+    }
+
+    fn lengths(&mut self, sequences: &[Cell]) -> Result<Vec<usize>, Unanswered> {
+        let count = |this: &mut Self, cell: &Cell| -> Result<usize, Unanswered> {
+            let sampled = sequence_of(cell).and_then(|s| s.completion.as_ref().and_then(|c| c.tokens.as_ref().map(|t| t.len())));
+            match sampled.filter(|_| this.tokenizer.is_none()) {
+                Some(length) => Ok(length),
+                None => Ok(this.sequence(cell)?.scored_len()),
+            }
+        };
+        sequences.iter().map(|cell| count(self, cell)).collect()
+    }
+
+    fn artifact(&mut self, output: &Output) -> Result<Cell, Unanswered> {
+        self.context.cell(output).map_err(unanswered)
+    }
+}
+
+impl Drop for Service<'_> {
+    fn drop(&mut self) {
+        let nets: Vec<NetId> = self.loaded.values().filter_map(|l| if let Loaded::Net(net) = l { Some(*net) } else { None }).collect();
+        if nets.is_empty() {
+            return;
+        }
+        if let Ok(mut engine) = self.context.engine() {
+            for net in nets {
+                engine.unload(net);
+            }
+        }
+    }
+}
+
+/// The run was asked to stop while a formula was being answered.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// A stage's failure as a formula's.
+fn unanswered(failure: Failure) -> Unanswered {
+    match failure {
+        Failure::Interrupted { .. } => Interrupted.into(),
+        Failure::Failed(reason) => reason.message.into(),
+    }
+}
+
+/// A network's answers as the cells of a word.
+pub fn cells(word: &str, read: &Readout) -> Vec<Cell> {
+    let tokens = |all: &[Arc<[f64]>]| all.iter().map(|t| Cell::Tokens(t.clone())).collect();
+    match word {
+        "logp" => tokens(&read.logp),
+        "entropy" => tokens(&read.entropy),
+        "value" => tokens(&read.value),
+        _ => read.score.iter().map(|x| Cell::Float(*x)).collect(),
+    }
+}
+
+/// A sequence, whatever the cell calls it: a dialogue's assistant turns are scored.
+pub fn sequence_of(cell: &Cell) -> Option<Arc<Sequence>> {
+    match cell {
+        Cell::Sequence(sequence) => Some(sequence.clone()),
+        Cell::Dialogue(_) | Cell::Text(_) => Some(Arc::new(Sequence { prompt: dialogue_of(cell)?, completion: None })),
+        _ => None,
+    }
+}
+
+/// A dialogue; a text is one user turn.
+pub fn dialogue_of(cell: &Cell) -> Option<Arc<Dialogue>> {
+    match cell {
+        Cell::Dialogue(dialogue) => Some(dialogue.clone()),
+        Cell::Text(text) => Some(Arc::new(vec![Turn { role: Role::User, text: text.clone() }])),
+        _ => None,
+    }
+}
+
+/// The fixed scorer at a path. A `.safetensors` file may also be a network's.
+fn fixed(path: &Path) -> Result<Option<FixedScorer>, Unanswered> {
+    if !FixedScorer::is_at(path) {
+        return Ok(None);
+    }
+    match FixedScorer::load(path) {
+        Ok(scorer) => Ok(Some(scorer)),
+        Err(_) if path.extension().is_some_and(|e| e == "safetensors") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The options of `sample`, as the checker flattened them.
+pub fn sampling(options: &Cell, key: [u32; 2]) -> Result<Sampling, Unanswered> {
+    let number = |name: &str| options.field(name).and_then(|c| c.number());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the declared ranges keep them small and positive")]
+    let count = |name: &str| number(name).map(|x| x as usize);
+    let stop = match options.field("stop") {
+        Some(Cell::List(items)) => items.iter().filter_map(|c| if let Cell::Text(t) = c { Some(t.to_string()) } else { None }).collect(),
+        _ => Vec::new(),
+    };
+    let share = |name: &str, neutral: f64| number(name).filter(|x| *x != neutral);
+    Ok(Sampling {
+        temperature: number("temperature").ok_or("`sample` needs a temperature")?,
+        top_k: count("top_k"),
+        top_p: share("top_p", 1.0),
+        min_p: share("min_p", 0.0),
+        repetition_penalty: None,
+        stop,
+        max_tokens: count("max_tokens").ok_or("`sample` needs `max_tokens`")?,
+        seed: u64::from(key[0]) << 32 | u64::from(key[1]),
+    })
+}
