@@ -175,7 +175,7 @@ fn expectations_are_all_judged_with_their_numbers() {
     sketch.checked.exports.push(Export { what: data, ty: Type::Data(recipe::types::Row::new()), path: "out.jsonl".into(), span: span(1) });
     let ran = bench.run(&sketch);
     let held: Vec<_> = ran.0.verdicts.iter().map(|v| (v.holds, v.parts[0].name.as_str(), v.numbers())).collect();
-    assert_eq!(held[0], (Some(true), "data.mean", "2.000 [1.500, 2.500] · 1.000".to_owned()));
+    assert_eq!(held[0], (Some(true), "data.mean", "2.000 [1.500, 2.500] vs 1.000".to_owned()));
     assert_eq!(held[1].0, Some(false));
     assert_eq!(ran.0.exit_code(), 1);
     // what was expected does not hold, so nothing leaves the store

@@ -24,7 +24,9 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         out::diagnostics(&opened.diagnostics, &opened.sources);
         if let Some(checked) = &opened.checked {
             let title = checked.title.as_ref().map_or(String::new(), |title| format!(" \"{title}\""));
-            out::line(&format!("{}{title} is right: {} stages, {} expectations, {} exports", checked.name, checked.stages.len(), checked.expectations.len(), checked.exports.len()));
+            let counts = [(checked.stages.len(), "stage"), (checked.expectations.len(), "expectation"), (checked.exports.len(), "export")];
+            let counts = counts.map(|(n, what)| format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+            out::line(&format!("{}{title} is right: {}", checked.name, counts.join(", ")));
         }
     }
     if opened.checked.is_some() { Exit::Done } else { Exit::Failed }

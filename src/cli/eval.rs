@@ -37,12 +37,16 @@ fn answer(args: &EvalArgs) -> Result<Value, Option<String>> {
     let cannot = |path: &std::path::Path, why: String| Some(format!("`{}` cannot be read: {why}", path.display()));
     let text = fs::read_to_string(&args.at).map_err(|e| cannot(&args.at, e.to_string()))?;
     let file: Value = serde_json::from_str(&text).map_err(|e| cannot(&args.at, e.to_string()))?;
+    let (file, params) = case(file, &args.params);
+    if file.get("rows").is_some_and(|rows| rows.as_array().is_some_and(Vec::is_empty)) || file.get("rows").is_none() && !file.is_array() {
+        return Err(Some(format!("`{}` has no rows: write `{{\"rows\": [{{…}}]}}`", args.at.display())));
+    }
     let mut sources = Sources::default();
     let from = match &args.from {
         Some(path) => Some(sources.read(path).map_err(|e| cannot(path, e.to_string()))?),
         None => None,
     };
-    let (subject, names) = recipe::subject(&mut sources, from, &args.name, &args.params).map_err(|diagnostics| {
+    let (subject, names) = recipe::subject(&mut sources, from, &args.name, &params).map_err(|diagnostics| {
         out::diagnostics(&diagnostics, &sources);
         None
     })?;
@@ -63,6 +67,14 @@ fn answer(args: &EvalArgs) -> Result<Value, Option<String>> {
         }
         other => Some(format!("`{}`: {other}", args.at.display())),
     })
+}
+
+/// A test case (`tests/objectives`) holds its rows under `at` and its params beside them; the command line wins.
+fn case(file: Value, given: &[(String, String)]) -> (Value, Vec<(String, String)>) {
+    let Some(rows) = file.get("at") else { return (file, given.to_vec()) };
+    let written = file.get("params").and_then(Value::as_object).into_iter().flatten();
+    let params = written.map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    (rows.clone(), params.chain(given.iter().cloned()).collect())
 }
 
 /// One line for every number, lists in a row.

@@ -102,7 +102,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
     let (name, recipe) = args.stage_and_recipe();
     let Some(planned) = planned(&recipe, &device) else { return Exit::Failed };
     let plan = &planned.plan;
-    let Some(stage) = plan.named(name) else {
+    let Some(stage) = plan.named(name).or_else(|| plan.last_of(name)) else {
         let near = did_you_mean(name, plan.names());
         let help = near.map_or_else(|| format!("it has {}", plan.names().collect::<Vec<_>>().join(", ")), |name| format!("did you mean `{name}`?"));
         out::error(&format!("the recipe has no stage `{name}`: {help}"));

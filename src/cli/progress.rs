@@ -61,6 +61,10 @@ impl<'a> Watcher<'a> {
             Event::Judged(verdict) => self.verdicts.borrow_mut().push(verdict.clone()),
             Event::Refused { failure } => self.failures.borrow_mut().push(failure.clone()),
             Event::Finished { .. } => self.finish(event),
+            Event::Exported { .. } | Event::Withheld { .. } => {
+                self.judged();
+                self.say(event);
+            }
             other => {
                 if let Event::Failed { failure, .. } = other {
                     self.failures.borrow_mut().push(failure.clone());
@@ -126,12 +130,17 @@ impl<'a> Watcher<'a> {
 
     fn finish(&self, event: &Event) {
         self.end();
-        let (verdicts, failures) = (self.verdicts.take(), self.failures.take());
+        self.judged();
+        out::diagnostics(&self.failures.take(), self.sources);
+        self.say(event);
+    }
+
+    /// Shows the expectations, once they have all been judged.
+    fn judged(&self) {
+        let verdicts = self.verdicts.take();
         if !verdicts.is_empty() {
             out::print(&view::verdicts(&verdicts, self.look));
         }
-        out::diagnostics(&failures, self.sources);
-        self.say(event);
     }
 }
 

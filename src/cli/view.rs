@@ -1,5 +1,6 @@
 //! Events in words: the lines of a run, for terminals and pipes alike.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::plan::draw::{duration, size};
@@ -68,10 +69,16 @@ pub(super) fn line(event: &Event, look: Look) -> Option<String> {
             let how = if *unchanged { " (unchanged)" } else { "" };
             format!("  {} exported {what} to {}{how}", look.mark(true), path.display())
         }
-        Event::Withheld { what, path, because } => format!("  {} {what} was not exported to {}: {because}", look.mark(false), path.display()),
-        Event::Finished { tally, seconds, folder } => format!("{} in {}; {}", tally_line(tally), duration(*seconds), folder.display()),
+        Event::Withheld { what, path, because } => format!("  - {what} was not exported to {}: {because}", path.display()),
+        Event::Finished { tally, seconds, folder } => format!("{} in {}; {}", tally_line(tally), duration(*seconds), from_here(folder)),
         Event::Cached { .. } | Event::Progress { .. } | Event::Metrics { .. } | Event::Checkpoint { .. } | Event::Warning { .. } | Event::Judged(_) | Event::Refused { .. } => return None,
     })
+}
+
+/// A path as one would write it from the current folder.
+fn from_here(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or_else(|| path.to_owned()).display().to_string()
 }
 
 fn values_line(values: &[(String, Cell)]) -> String {
@@ -99,7 +106,8 @@ pub(super) fn verdicts(verdicts: &[Verdict], look: Look) -> String {
     let mut text = String::from("expectations\n");
     for verdict in verdicts {
         let decided = verdict.because.clone().unwrap_or_else(|| verdict.numbers());
-        text += &format!("  {} {:width$}  {decided}\n", look.mark(verdict.holds == Some(true)), verdict.text);
+        let pad = if look.marks || verdict.holds != Some(true) { "" } else { "    " };
+        text += &format!("  {}{pad} {:width$}  {decided}\n", look.mark(verdict.holds == Some(true)), verdict.text);
         if let Some(message) = verdict.message.as_ref().filter(|_| verdict.holds != Some(true)) {
             text += &format!("      {message}\n");
         }

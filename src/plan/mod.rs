@@ -149,6 +149,12 @@ impl Plan {
         self.nodes.iter().position(|node| node.call.name == name).map(StageId)
     }
 
+    /// The last stage of a binding that several stages make: `part.split` for `part`.
+    pub fn last_of(&self, binding: &str) -> Option<StageId> {
+        let inside = |name: &str| name.strip_prefix(binding).is_some_and(|rest| rest.starts_with('.'));
+        self.nodes.iter().rposition(|node| inside(&node.call.name)).map(StageId)
+    }
+
     /// How an output is written in the recipe: `rm.accuracy`.
     pub fn shown(&self, output: &Output) -> String {
         let parts = std::iter::once(self.node(output.stage).call.name.as_str()).chain(output.path.iter().map(|p| &**p));

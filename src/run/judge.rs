@@ -69,10 +69,10 @@ fn sides(condition: &Formula, opened: &Artifacts<'_>) -> Vec<Cell> {
 }
 
 impl Verdict {
-    /// The numbers that decided it, in one line: `0.743 [0.701, 0.781] n 412 > 0.6`.
+    /// The numbers that decided it, in one line: `0.743 [0.701, 0.781] vs 0.6`.
     pub fn numbers(&self) -> String {
         let sides: Vec<String> = self.sides.iter().map(plain).collect();
-        sides.join(" · ")
+        sides.join(" vs ")
     }
 
     /// As an object.

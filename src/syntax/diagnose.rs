@@ -4,11 +4,10 @@ use pest::Parser as _;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::grammar::{Expected, Grammar, Rule};
-use super::mistake::{Found, Habit, Home, Mistake, STATEMENTS};
+use super::mistake::{Found, Habit, Home, Mistake, start_meant};
 use super::parse::Builder;
 use super::scan::{Token, TokenKind, is_item_word};
 use super::span::Span;
-use crate::diagnostic::did_you_mean;
 
 /// A stretch of the repaired text that could not be read.
 pub(super) struct Junk<'a> {
@@ -53,8 +52,17 @@ fn furthest(builder: &Builder<'_>, junk: &Junk<'_>, rule: Rule) -> (Mistake, Spa
     let next = tokens.iter().position(|token| token.end > at);
     match next.map(|next| (next, tokens[next])) {
         // A mistake that a line end shows is on the line before.
-        Some((next, token)) if token.leads && next > 0 => line_end(builder, tokens[next - 1].end, expected),
-        Some((_, token)) => (unexpected(builder, &token, expected), Span::new(builder.file, token.start, token.end)),
+        Some((next, token)) if token.leads && next > 0 && !expected.ends() => line_end(builder, tokens[next - 1].end, expected),
+        // `expect x > 1 "message"`
+        Some((next, token)) if token.kind == TokenKind::Text && junk.text.starts_with(['e', 'g']) && expected.ends() => {
+            let end = next.checked_sub(1).map_or(token.start, |before| tokens[before].end);
+            (Mistake::MissingComma { or_colon: false }, Span::new(builder.file, end, end))
+        }
+        Some((next, token)) => {
+            let before = next.checked_sub(1).map(|before| &builder.source[tokens[before].start..tokens[before].end]);
+            let after_word = before.is_some_and(is_reserved);
+            (unexpected(builder, &token, after_word, expected), Span::new(builder.file, token.start, token.end))
+        }
         None => after_junk(builder, junk, expected),
     }
 }
@@ -79,11 +87,11 @@ fn after_junk(builder: &Builder<'_>, junk: &Junk<'_>, expected: Expected) -> (Mi
 }
 
 /// What a token means where it could not be read.
-fn unexpected(builder: &Builder<'_>, token: &Token, expected: Expected) -> Mistake {
+fn unexpected(builder: &Builder<'_>, token: &Token, after_word: bool, expected: Expected) -> Mistake {
     let text = builder.source[token.start..token.end].to_owned();
     match token.kind {
         TokenKind::Word if text == "if" => Mistake::BareIf,
-        TokenKind::Word if is_reserved(&text) && expected.wants_name() => Mistake::ReservedWord { word: text },
+        TokenKind::Word if is_reserved(&text) && expected.wants_name() && !after_word => Mistake::ReservedWord { word: text },
         TokenKind::Word if expected.has("a type name") => Mistake::LowerType { name: text },
         TokenKind::Type if expected.wants_name() => Mistake::UpperName { name: text },
         TokenKind::Type if expected.has("`:`") => Mistake::MissingColon,
@@ -173,7 +181,10 @@ impl<'a> Words<'a> {
         if wrong_home {
             return Some((Mistake::Misplaced { word: first.to_owned(), home }, self.span(0, 0)));
         }
-        self.unknown_start(home).or_else(|| self.binding_habit(home)).or_else(|| self.conditional().filter(|_| home != Home::File))
+        self.unknown_start(home).or_else(|| self.binding_habit(home)).or_else(|| {
+            let formula = || self.conditional().or_else(|| self.sign(&["=>"], Habit::Lambda));
+            if home == Home::File { None } else { formula() }
+        })
     }
 
     /// A misspelt `expect`, or a line at the top of a file that begins no item.
@@ -184,9 +195,10 @@ impl<'a> Words<'a> {
                 let brace = self.find("{").unwrap_or(usize::MAX);
                 !is_item_word(first) && self.find("=").is_none_or(|equals| brace < equals)
             }
+            _ if self.kind(0) == Some(TokenKind::Symbol) => !"([{.-".contains(first),
             _ => {
                 let value = !matches!(self.kind(1), Some(TokenKind::Symbol) | None) && !self.tokens[1].leads;
-                value && did_you_mean(first, STATEMENTS.iter().copied()).is_some()
+                value && !is_reserved(first) && start_meant(first, home).is_some()
             }
         };
         let is_word = matches!(self.kind(0), Some(TokenKind::Word | TokenKind::Type));
@@ -244,7 +256,7 @@ impl<'a> Words<'a> {
             Rule::index_junk if self.find(":").is_some() => self.habit(Habit::Slice, 0, last),
             Rule::hole_junk if self.find(":").is_some() => self.habit(Habit::FormatSpec, self.find(":")?, last),
             Rule::entry_junk if is_quoted_key => self.habit(Habit::QuotedKey, 0, 0),
-            _ => self.sign(&["lambda", "->"], Habit::Lambda).or_else(|| self.sign(&["for"], Habit::Loop)),
+            _ => self.sign(&["lambda", "->", "=>"], Habit::Lambda).or_else(|| self.sign(&["for"], Habit::Loop)),
         }
         .or_else(|| self.conditional())
     }

@@ -38,6 +38,11 @@ impl Expected {
         Self(called)
     }
 
+    /// Whether the line could have ended there.
+    pub(super) fn ends(&self) -> bool {
+        self.has("the end of the line")
+    }
+
     /// The word that was probably meant by `found`, in backticks.
     pub(super) fn nearest(&self, found: &str) -> Option<&'static str> {
         let words = self.0.iter().filter(|called| called.starts_with('`') && called.len() > 4);

@@ -38,7 +38,7 @@ pub enum Mistake {
     ReservedWord { word: String },
     #[error("`{text}` is not a name")]
     BadName { text: String },
-    #[error("an argument is given with `:`, not with `=`")]
+    #[error("the name of an argument or an entry is followed by `:`, not by `=`")]
     EqualsForColon,
     #[error("a binding is written with `=`, not with `{found}`")]
     AssignOperator { found: String },
@@ -347,6 +347,7 @@ impl Mistake {
             Self::ForeignWord { word, .. } if word == "return" => {
                 "leave it out: the last line of a stage is its result".to_owned()
             }
+            Self::ForeignWord { word, .. } if word.len() < 3 => "leave it out: every text may have holes `{…}`".to_owned(),
             Self::ForeignWord { ours: "", .. } => "leave it out: `name = …` binds a name".to_owned(),
             Self::ForeignWord { ours, .. } => format!("write `{ours}`"),
             Self::ForeignSyntax(habit) => habit.help().to_owned(),
@@ -437,15 +438,28 @@ fn stray_help(found: char) -> Option<&'static str> {
 const ITEMS: &[&str] = &["use", "param", "type", "fn", "objective", "stage", "recipe", "profile", "extern"];
 
 /// The words that begin statements.
-pub(super) const STATEMENTS: &[&str] = &["expect", "export", "gate", "loss", "metric", "state", "limit"];
+const STATEMENTS: &[&str] = &["expect", "export", "gate", "loss", "metric", "state", "limit"];
+
+fn starts(home: Home) -> &'static [&'static str] {
+    if home == Home::File { ITEMS } else { STATEMENTS }
+}
+
+/// The word of the language that a word at the start of a line probably stands for.
+pub(super) fn start_meant(word: &str, home: Home) -> Option<&'static str> {
+    match word {
+        "assert" | "require" | "ensure" | "check" if home != Home::File => Some("expect"),
+        "save" | "write" | "output" if home != Home::File => Some("export"),
+        _ => did_you_mean(word, starts(home).iter().copied()),
+    }
+}
 
 fn start_help(word: &str, home: Home) -> String {
-    let words = if home == Home::File { ITEMS } else { STATEMENTS };
-    match did_you_mean(word, words.iter().copied()) {
+    match start_meant(word, home) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => {
-            let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-            format!("what stands here begins with {}", words.join(", "))
+            let words: Vec<String> = starts(home).iter().map(|word| format!("`{word}`")).collect();
+            let binding = if home == Home::File { "" } else { "`name = …`, " };
+            format!("what stands here begins with {binding}{}", words.join(", "))
         }
     }
 }

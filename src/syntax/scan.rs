@@ -247,6 +247,10 @@ impl<'a> Scanner<'a> {
                         return;
                     }
                 }
+                '*' if length == 1 && self.is_star_argument() => {
+                    self.mistake(Mistake::ForeignOperator { sign: "*", ours: "..." }, self.at, self.at + 1);
+                    self.edit(self.at, self.at + 1, "...");
+                }
                 '>' if length == 1 && self.open.last() == Some(&Open::Angle) => drop(self.open.pop()),
                 _ => {}
             }

@@ -7,16 +7,23 @@ use crate::syntax::parse::child;
 impl<'a> Writer<'a> {
     pub(super) fn file(&mut self, pair: Pair<'a>) {
         let end = self.text.len();
-        self.lines(pair.into_inner().filter(|node| node.as_rule() != Rule::EOI));
+        let nodes: Vec<Pair<'a>> = pair.into_inner().filter(|node| node.as_rule() != Rule::EOI).collect();
+        self.lines(nodes.into_iter(), true);
         self.comments_at_end(end);
     }
 
-    /// Items or statements, each on a line of its own.
-    fn lines(&mut self, nodes: impl Iterator<Item = Pair<'a>>) {
+    /// Items or statements, each on a line of its own; empty lines set items with bodies `apart`.
+    fn lines(&mut self, nodes: impl Iterator<Item = Pair<'a>>, apart: bool) {
+        let mut after_body = false;
         for (at, node) in nodes.enumerate() {
+            let has_body = apart && node.clone().into_inner().any(|item| child(&item, Rule::body).is_some());
             if at > 0 {
                 self.out.push(Doc::Hard);
             }
+            if at > 0 && (has_body || after_body) {
+                self.out.push(Doc::Blank);
+            }
+            after_body = has_body;
             self.comments_before(node.as_span().start(), at > 0);
             self.docs(&node);
             node.into_inner().filter(|inner| inner.as_rule() != Rule::doc).for_each(|inner| self.line(inner));
@@ -248,7 +255,7 @@ impl<'a> Writer<'a> {
         self.last = start + 1;
         self.nest(|writer| {
             writer.out.push(Doc::Hard);
-            writer.lines(pair.clone().into_inner());
+            writer.lines(pair.clone().into_inner(), false);
             writer.comments_at_end(end - 1);
         });
         self.out.push(Doc::Hard);

@@ -218,7 +218,7 @@ impl<'a> Builder<'a> {
         let after_docs = last.as_rule() == Rule::stray_doc;
         let was_broken = before.iter().any(|node| matches!(node.as_rule(), Rule::junk | Rule::item_junk));
         let is_deeper = was_broken && self.indent(span) > self.indent(line);
-        let goes_on = is_junk && (after_docs || !self.begins_line(span));
+        let goes_on = is_junk && (after_docs || was_broken && !self.begins_line(span));
         goes_on || is_deeper || (same_line && !(is_whole(last) && is_whole(node)))
     }
 

@@ -1,6 +1,6 @@
 //! Expressions: the flat `chain` of the grammar becomes a tree by the precedences below.
 
-use super::{Builder, MAX_DEPTH, child, whole};
+use super::{Builder, MAX_HEIGHT, child, whole};
 use crate::syntax::grammar::{Pair, Rule};
 use crate::syntax::mistake::Mistake;
 use crate::syntax::span::Span;
@@ -47,9 +47,11 @@ impl Builder<'_> {
         let mut branches = Vec::new();
         let mut last = None;
         for inner in pair.into_inner() {
-            self.depth += 1;
             match inner.as_rule() {
-                Rule::branch => branches.push(self.branch(inner)),
+                Rule::branch => {
+                    self.depth += 1;
+                    branches.push(self.branch(inner));
+                }
                 Rule::chain => last = self.chain(inner),
                 _ => return None,
             }
@@ -75,7 +77,7 @@ impl Builder<'_> {
         let pairs: Vec<Pair<'_>> = pair.into_inner().collect();
         let before = self.depth;
         self.depth += pairs.iter().map(links).sum::<usize>();
-        let parts = if self.depth > MAX_DEPTH {
+        let parts = if self.depth > MAX_HEIGHT {
             self.too_deep(span);
             None
         } else {
@@ -86,8 +88,9 @@ impl Builder<'_> {
     }
 
     fn too_deep(&mut self, span: Span) {
-        if !self.mistakes.iter().any(|(mistake, _)| matches!(mistake, Mistake::TooDeep { .. })) {
-            self.mistakes.push((Mistake::TooDeep { limit: MAX_DEPTH }, span));
+        let mut reported = self.scan.mistakes.iter().chain(&self.mistakes);
+        if !reported.any(|(mistake, _)| matches!(mistake, Mistake::TooDeep { .. })) {
+            self.mistakes.push((Mistake::TooDeep { limit: MAX_HEIGHT }, span));
         }
     }
 

@@ -24,8 +24,11 @@ use super::tree::{File, Name};
 use super::{diagnose, layout};
 use crate::diagnostic::Diagnostic;
 
-/// How deep brackets and expressions may nest: far more than a person writes, far less than a stack holds.
+/// How deep brackets may nest: far more than a person writes, far less than a stack holds.
 pub(super) const MAX_DEPTH: usize = 128;
+
+/// How many levels a tree may have, operators and brackets together.
+const MAX_HEIGHT: usize = 2 * MAX_DEPTH;
 
 /// Reads a file. Never fails: what cannot be read is reported and left out.
 pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {

@@ -5,7 +5,7 @@ use crate::syntax::mistake::Mistake;
 
 /// Longest first.
 const SYMBOLS: &[&str] = &[
-    "...", "..=", "->", "==", "!=", "<=", ">=", ":=", "+=", "..", "=", "+", "-", "*", "/", "^", "<", ">", ",", ".",
+    "...", "..=", "->", "=>", "==", "!=", "<=", ">=", ":=", "+=", "..", "=", "+", "-", "*", "/", "^", "<", ">", ",", ".",
     ":", "|", "?",
 ];
 
@@ -14,7 +14,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("&&", "and"),
     ("||", "or"),
     ("**", "^"),
-    ("=>", "->"),
     ("===", "=="),
     ("<>", "!="),
     ("!", "not"),
@@ -52,9 +51,21 @@ pub(super) fn ascii(word: &str) -> String {
 }
 
 impl Scanner<'_> {
+    /// Whether an argument or an entry begins here.
+    fn begins_entry(&self) -> bool {
+        let last = self.scan.tokens.last().map_or("", |token| &self.text[token.start..token.end]);
+        matches!(last, "(" | "[" | "{" | ",")
+    }
+
+    /// `*rows` where an argument begins: other languages pass arguments on like that.
+    pub(super) fn is_star_argument(&self) -> bool {
+        self.begins_entry() && self.rest()[1..].starts_with(|c: char| c.is_ascii_alphabetic())
+    }
+
     /// A character without a place in the language.
     pub(super) fn strange(&mut self, first: char) {
         if let Some((sign, ours)) = foreign(self.rest()) {
+            let ours = if *sign == "**" && self.begins_entry() { "..." } else { ours };
             let end = self.at + sign.len();
             self.mistake(Mistake::ForeignOperator { sign, ours }, self.at, end);
             self.edit(self.at, end, &format!(" {ours} "));

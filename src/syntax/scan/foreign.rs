@@ -16,6 +16,8 @@ pub(super) fn words(scan: &mut Scan, file: FileId, text: &str) {
         let ours = match of(token) {
             "let" | "var" | "const" | "val" if token.leads && names_next && matches!(then, Some("=" | ":")) => "",
             "return" if token.leads && next.is_some_and(|next| !next.leads && !matches!(of(next), "=" | ":")) => "",
+            // `f"…"`
+            "f" | "b" | "u" | "F" | "R" | "rf" | "fr" if next.is_some_and(|next| is_prefix(token, next)) => "",
             "True" => "true",
             "False" => "false",
             "None" | "Null" | "NULL" | "NaN" => "none",
@@ -29,4 +31,8 @@ pub(super) fn words(scan: &mut Scan, file: FileId, text: &str) {
         scan.mistakes.push((Mistake::ForeignWord { word, ours }, span));
         scan.edits.push(Edit::new(token.start, token.end, ours));
     }
+}
+
+fn is_prefix(token: &Token, next: &Token) -> bool {
+    next.kind == TokenKind::Text && token.end == next.start
 }
