@@ -17,6 +17,8 @@ use toy::Shape;
 /// 10.7 million parameters.
 const LLAMA_15M: Shape = Shape { layers: 6, width: 288, heads: 6, kv_heads: 6, mlp: 768, vocabulary: 8192, tied: false };
 
+type Bench = fn(&Network);
+
 const STEP: AdamStep = AdamStep { lr: 1e-5, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.0, clip: Some(1.0) };
 
 fn main() {
@@ -26,7 +28,7 @@ fn main() {
     toy::write(folder.path(), LLAMA_15M, Head::Language);
     let llama = Network::open(folder.path()).expect("it opens");
     let stories = Network::open(Path::new("recipes/quickstart")).expect("it opens");
-    let benches: [(&str, &Network, fn(&Network)); 6] = [
+    let benches: [(&str, &Network, Bench); 6] = [
         ("llama-15m sft", &llama, |n| sft(n, 8, 64, 64)),
         ("llama-15m dpo", &llama, |n| dpo(n, 8, 64, 64)),
         ("llama-15m generate", &llama, |n| generate(n, 8, 64, 64, 5)),

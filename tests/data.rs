@@ -316,7 +316,8 @@ fn every_code_has_a_case() {
     paths.extend(["f.jsonl", "z.jsonl"].map(|name| folder.0.path().join(name)));
     let mut shown: Vec<&str> = paths.iter().flat_map(|path| validate(path, &text())).map(|d| d.code).collect();
     let mut known: Vec<&str> = align::data::codes::FILES.iter().map(|(code, _)| *code).collect();
-    (shown.sort_unstable(), known.sort_unstable());
+    shown.sort_unstable();
+    known.sort_unstable();
     shown.dedup();
     assert_eq!(shown, known);
 }

@@ -6,7 +6,7 @@ use align::engine::Device;
 use align::engine::cpu::CpuDevice;
 use align::engine::oracle::OracleDevice;
 use align::model::Sampling;
-use model_check::{CPU, ban_repeats, close, floats, golden_folder, ids, read_json, rows};
+use model_check::{CPU, ban_repeats, close, floats, golden_file, ids, read_json, rows};
 
 fn processor() -> Box<dyn Device> {
     Box::new(CpuDevice::new(None).expect("threads start"))
@@ -37,7 +37,7 @@ fn stories() {
 /// Penalty, temperature and filters against the logits processors of `transformers`.
 #[test]
 fn filters() {
-    let golden = read_json(&golden_folder().join("sampling.json"));
+    let golden = read_json(&golden_file("sampling.json"));
     for (name, case) in golden["cases"].as_object().expect("cases") {
         let plain = Sampling::default();
         let sampling = match name.as_str() {

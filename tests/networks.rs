@@ -8,8 +8,8 @@ use std::path::Path;
 use align::engine::Device;
 use align::engine::oracle::OracleDevice;
 use align::model::{
-    AdamStep, Budget, Coefficients, Engine, Extras, Head, HeadStart, ModelError, NetId, Network, Request, Sample, Sampling, TokenSequence,
-    Want,
+    AdamStep, Budget, Coefficients, Engine, Extras, Footprint, Head, HeadStart, ModelError, NetId, Network, Request, Sample, Sampling,
+    TokenSequence, Want,
 };
 use tempfile::TempDir;
 use toy::Shape;
@@ -400,6 +400,20 @@ fn memory_comes_back() {
     engine.unload(net);
     engine.trim();
     assert_eq!(engine.memory().in_use, 0);
+}
+
+#[test]
+fn memory_is_foreseen() {
+    let (mut engine, net) = engine(Head::Language, true);
+    let rows = 200;
+    let completion: Vec<u32> = (0..48).map(|t| t % 40).collect();
+    let long: Vec<_> = (0..4).map(|i| TokenSequence::new([1, i], &completion[..])).collect();
+    let (pass, readout) = engine.forward(net, &long, Want::LOGP, 1.0).expect("a pass");
+    let logp = readout.logp.iter().map(|logp| vec![1.0; logp.len()]).collect();
+    engine.backward(pass, &Coefficients { logp, ..Coefficients::default() }).expect("a backward pass");
+    let foreseen = Footprint::new(engine.spec(net), Head::Language, true, rows, Budget::default()).total() as f64;
+    let found = engine.memory().peak as f64;
+    assert!((0.6..1.6).contains(&(found / foreseen)), "{found} bytes, foreseen {foreseen}");
 }
 
 // Sampling

@@ -68,7 +68,7 @@ fn it_works_is_cached_and_survives_a_kill() {
 
 /// Starts a run and kills it (SIGKILL) once the reward model or PPO has left a checkpoint.
 fn kill_while_training(folder: &Path) {
-    let mut child = align(folder, &["run", "recipes/quickstart.align", "--device", "cpu"])
+    let mut child = align(folder, &["run", "recipes/quickstart.align", "--device", "cpu", "--checkpoint-every", "0"])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
@@ -78,7 +78,8 @@ fn kill_while_training(folder: &Path) {
         if child.try_wait().expect("a child").is_some() {
             panic!("the run ended before any stage left a checkpoint");
         }
-        if !checkpoints(folder).is_empty() {
+        // past the first steps of a long stage: the reward model's or the policy's
+        if checkpoints(folder).iter().any(|path| step_of(path) >= 3) {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -88,11 +89,16 @@ fn kill_while_training(folder: &Path) {
     assert!(!folder.join("out/happy").exists());
 }
 
+fn step_of(checkpoint: &Path) -> u64 {
+    let name = checkpoint.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    name.trim_start_matches("step-").parse().expect("a checkpoint is named by its step")
+}
+
 fn checkpoints(folder: &Path) -> Vec<PathBuf> {
     let partial = folder.join("recipes/.align/partial");
     let stages = fs::read_dir(partial).into_iter().flatten().flatten();
     stages
-        .flat_map(|stage| fs::read_dir(stage.path()).into_iter().flatten().flatten())
+        .flat_map(|stage| fs::read_dir(stage.path().join("checkpoints")).into_iter().flatten().flatten())
         .map(|entry| entry.path())
         .filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("step-")))
         .collect()

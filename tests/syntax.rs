@@ -155,7 +155,7 @@ fn one_broken_line_costs_one_line() {
         "recipe r {\n    l = repeat i in 1..=3 carrying p = q {\n        a = f(x)\n        @\n        b = g(y)\n    }\n    c = l\n}\n",
         "recipe r {\n    s = sweep i in [1, 2] {\n        a = f(x)\n        @\n    }\n    c = s\n}\n",
         "objective o(x: Float) for Rollout {\n    a = f(x)\n    @\n    loss = a\n    metric a\n}\n",
-        "stage s(x: Model) -> Model {\n    a = f(x)\n    @\n    g(a)\n}\n",
+        "stage s(x: Model) -> Model {\n    a = f(x)\n    @\n    b = g(a)\n    h(b)\n}\n",
         "profile p {\n    beta = 1\n    @\n    limit steps = 4\n}\n",
         "param a: Int = 1\n@\nparam b: Int = 2\n\nfn f(x) = x\n",
     ];
@@ -409,5 +409,5 @@ profile empty { }
 ";
     // A stage on one line has two statements on it, which is a mistake: put the result on a line of its own.
     let text = text.replace("over:all)) policy", "over:all))\n  policy");
-    insta::assert_snapshot!(formatted(&text), @"");
+    insta::assert_snapshot!(formatted(&text));
 }

@@ -6,8 +6,10 @@ use align::model::{ModelSpec, Network, Tokenizer};
 use align::value::{Completion, Role, Sequence, Turn};
 use serde_json::Value;
 
-fn golden_folder() -> PathBuf {
-    std::env::var_os("ALIGN_GOLDEN").map_or_else(|| "tests/golden".into(), PathBuf::from)
+/// A golden of this name: in the folder that `ALIGN_GOLDEN` names, or else the project's own.
+fn golden_file(name: &str) -> PathBuf {
+    let asked = std::env::var_os("ALIGN_GOLDEN").map(|folder| PathBuf::from(folder).join(name));
+    asked.filter(|path| path.exists()).unwrap_or_else(|| Path::new("tests/golden").join(name))
 }
 
 fn read_json(path: &Path) -> Value {
@@ -23,15 +25,15 @@ fn ids(value: &Value) -> Vec<u32> {
 fn open(file: &Path) -> Tokenizer {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::copy(file, folder.path().join("tokenizer.json")).expect("a tokenizer");
-    let spec = ModelSpec::read(&golden_folder().join("models/tiny-llama/config.json")).expect("a configuration");
+    let spec = ModelSpec::read(&golden_file("models/tiny-llama/config.json")).expect("a configuration");
     Tokenizer::read(folder.path(), &spec).expect("a tokenizer")
 }
 
 #[test]
 fn every_kind_of_tokenizer() {
-    let golden = read_json(&golden_folder().join("tokenizers.json"));
+    let golden = read_json(&golden_file("tokenizers.json"));
     for (name, case) in golden["cases"].as_object().expect("cases") {
-        let tokenizer = open(&golden_folder().join(case["file"].as_str().expect("a file")));
+        let tokenizer = open(&golden_file(case["file"].as_str().expect("a file")));
         for row in case["rows"].as_array().expect("rows") {
             let text = row["text"].as_str().expect("a text");
             let found = tokenizer.encode(text).expect("ids");
@@ -117,7 +119,7 @@ fn assistant_turns_of_a_dialogue_are_scored() {
 
 #[test]
 fn equal_tokenizers_have_equal_hashes() {
-    let folder = golden_folder().join("tokenizers");
+    let folder = golden_file("tokenizers");
     let first = open(&folder.join("gpt2-bytelevel.json"));
     let pretty = tempfile::tempdir().expect("a temporary folder");
     let json = read_json(&folder.join("gpt2-bytelevel.json"));

@@ -63,7 +63,7 @@ pub(super) struct FreeRows(Vec<Range<usize>>);
 
 impl FreeRows {
     pub(super) fn new(rows: usize) -> Self {
-        Self(vec![0..rows])
+        Self(std::iter::once(0..rows).collect())
     }
 
     /// Takes the first `count` free rows that stand together.

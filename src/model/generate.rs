@@ -49,7 +49,7 @@ impl Sample {
     }
 }
 
-/// Sets logits [V] of forbidden tokens to -∞, given the request's index and the tokens sampled so far.
+/// Sets logits (V) of forbidden tokens to -∞, given the request's index and the tokens sampled so far.
 pub type Constraint<'a> = dyn Fn(usize, &[u32], &mut [f32]) + Sync + 'a;
 
 /// What may be given beside requests and sampling.

@@ -21,20 +21,20 @@ use super::{TokenSequence, Want};
 pub struct Batch {
     /// Token ids, T of them.
     pub tokens: Vec<u32>,
-    /// The place of each token in its sequence, [T].
+    /// The place of each token in its sequence, (T).
     pub positions: Vec<u32>,
-    /// prefix_begin, prefix_end, own_begin, own_end of the keys each token attends to, [T, 4].
+    /// prefix_begin, prefix_end, own_begin, own_end of the keys each token attends to, (T, 4).
     pub ranges: Vec<u32>,
-    /// One past the last row that attends to each row, [T].
+    /// One past the last row that attends to each row, (T).
     pub key_until: Vec<u32>,
-    /// The rows that anything is read off, ascending, [N]: the last block computes only these.
+    /// The rows that anything is read off, ascending, (N): the last block computes only these.
     pub needed: Vec<u32>,
-    /// Places in `needed` of rows that predict, [P]; a prompt's last row predicts the first token of each of its
+    /// Places in `needed` of rows that predict, (P); a prompt's last row predicts the first token of each of its
     /// completions.
     pub predicting: Vec<u32>,
-    /// The ids they predict, [P].
+    /// The ids they predict, (P).
     pub targets: Vec<u32>,
-    /// Places in `needed` of the last row of each sequence of which a score is wanted, [S].
+    /// Places in `needed` of the last row of each sequence of which a score is wanted, (S).
     pub last: Vec<u32>,
 }
 

@@ -49,7 +49,7 @@ pub struct Choice {
 }
 
 impl Sampling {
-    /// Chooses from `logits` [V], which are used up. `previous` is everything before, prompt first; `constrain` may
+    /// Chooses from `logits` (V), which are used up. `previous` is everything before, prompt first; `constrain` may
     /// set logits to -∞. The draw depends on the seed, `key` and `position` only.
     pub fn choose(
         &self,
@@ -76,7 +76,7 @@ impl Sampling {
         Choice::new(at, f64::from(logits[at]) * scale - normaliser)
     }
 
-    /// The probability of every token [V] after penalty, temperature and filters: what is drawn from.
+    /// The probability of every token (V) after penalty, temperature and filters: what is drawn from.
     pub fn distribution(&self, logits: &[f32], previous: &[u32]) -> Vec<f64> {
         let mut logits = logits.to_vec();
         self.penalise(&mut logits, previous);

@@ -1,15 +1,19 @@
 //! What each stage and the whole run will take: from arguments, headers and stored sizes, and for time from the past.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::formula::expr::{Output, StageId};
-use crate::stage::{Call, Cost, Primitive, Size};
+use crate::recipe::checked::Checked;
+use crate::recipe::types::Type;
+use crate::stage::{Call, Cost, Size};
 
+use super::forecast::{complete, forecast, outside};
 use super::shelf::Shelf;
-use super::{Plan, State};
+use super::{Plan, State, Surroundings};
 
 /// A run in numbers; what is not known of one stage is not in the sum, and is counted as unknown.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
@@ -31,20 +35,54 @@ pub struct Totals {
 }
 
 /// Gives every node its cost and time.
-pub(super) fn estimate(plan: &mut Plan, shelf: &dyn Shelf, primitives: &[&'static dyn Primitive]) {
+pub(super) fn estimate(plan: &mut Plan, checked: &Checked, around: &Surroundings<'_>) {
     let mut sizes: BTreeMap<(StageId, Vec<Arc<str>>), Size> = BTreeMap::new();
     for at in (0..plan.nodes.len()).map(StageId) {
         let cost = {
-            let known = |output: &Output| sizes.get(&(output.stage, output.path.clone())).copied().unwrap_or_else(|| stored(plan, output, shelf));
+            let known = |output: &Output| {
+                let forecast = sizes.get(&(output.stage, output.path.clone())).copied();
+                let stored = stored(plan, output, around.shelf);
+                merged(stored, forecast.unwrap_or_default())
+            };
             let node = plan.node(at);
-            let primitive = primitives.iter().find(|p| p.name() == &*node.call.primitive);
-            primitive.map_or_else(Cost::default, |p| p.estimate(&Call::new(&node.call), &known))
+            let forecast = forecast(checked, &node.call, &known);
+            let primitive = around.primitives.iter().find(|p| p.name() == &*node.call.primitive).expect("the plan found it");
+            let loaded = primitive.file_arguments().iter().find_map(|argument| loaded(plan, at, argument, around.root));
+            let given = primitive.estimate(&Call::new(&node.call), &known);
+            complete(complete(given, loaded.map_or_else(Cost::default, Cost::of)), forecast)
         };
         for (path, size) in &cost.outputs {
             sizes.insert((at, path.clone()), *size);
         }
-        plan.nodes[at.0].seconds = seconds(plan, at, &cost, shelf);
+        plan.nodes[at.0].seconds = seconds(plan, at, &cost, around.shelf);
         plan.nodes[at.0].cost = cost;
+    }
+}
+
+/// What an outside file tells before it is read.
+fn loaded(plan: &Plan, at: StageId, argument: &str, root: &Path) -> Option<Size> {
+    let (call, state) = (&plan.node(at).call, plan.node(at).state);
+    let written: String = Call::new(call).get(argument).ok()?;
+    let content = plan.files.get(&written)?;
+    let table = matches!(call.output, Type::Data(_)) && !written.ends_with(".gz");
+    let lines = if table && state != State::Cached { lines(&root.join(&written)) } else { None };
+    Some(outside(call, content.bytes, lines))
+}
+
+/// Lines of a file of reasonable size.
+fn lines(path: &Path) -> Option<u64> {
+    const MOST: u64 = 1 << 28;
+    let small = std::fs::metadata(path).is_ok_and(|meta| meta.len() <= MOST);
+    let text = small.then(|| std::fs::read(path).ok()).flatten()?;
+    Some(text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64)
+}
+
+fn merged(stored: Size, forecast: Size) -> Size {
+    Size {
+        rows: stored.rows.or(forecast.rows),
+        tokens_per_row: stored.tokens_per_row.or(forecast.tokens_per_row),
+        parameters: stored.parameters.or(forecast.parameters),
+        bytes: stored.bytes.or(forecast.bytes),
     }
 }
 

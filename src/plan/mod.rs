@@ -7,6 +7,7 @@ pub mod draw;
 pub mod estimate;
 pub mod explain;
 pub mod fingerprint;
+mod forecast;
 pub mod graph;
 pub mod json;
 pub mod meaning;
@@ -23,7 +24,7 @@ pub use outside::{Content, LOCK, Lock};
 pub use shelf::{Found, Past, Shelf};
 pub use state::State;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -133,9 +134,10 @@ impl Plan {
             files,
             warnings: Vec::new(),
         };
+        plan.name_apart();
         plan.compare_lock(around.root);
         state::settle(&mut plan, around.shelf, around.primitives);
-        estimate::estimate(&mut plan, around.shelf, around.primitives);
+        estimate::estimate(&mut plan, checked, around);
         Ok(plan)
     }
 
@@ -164,6 +166,20 @@ impl Plan {
     /// Every stage's name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|node| node.call.name.as_str())
+    }
+
+    /// Gives stages that share a name a number, so that each can be asked about: `cases.with`, `cases.with.2`.
+    fn name_apart(&mut self) {
+        let mut taken: BTreeSet<String> = self.nodes.iter().map(|node| node.call.name.clone()).collect();
+        let mut seen = BTreeSet::new();
+        for node in &mut self.nodes {
+            if !seen.insert(node.call.name.clone()) {
+                let numbered = (2..).map(|n| format!("{}.{n}", node.call.name)).find(|name| !taken.contains(name));
+                node.call.name = numbered.expect("there is always a next number");
+                taken.insert(node.call.name.clone());
+                seen.insert(node.call.name.clone());
+            }
+        }
     }
 
     fn compare_lock(&mut self, root: &Path) {

@@ -91,7 +91,11 @@ impl Stored {
     /// What is known of its size.
     pub(super) fn size(&self) -> Size {
         match self {
-            Self::Table { rows, bytes, .. } => Size { rows: Some(*rows), bytes: Some(*bytes), ..Size::default() },
+            #[expect(clippy::cast_precision_loss, reason = "a token is about four letters, and that is all the precision there is")]
+            Self::Table { rows, bytes, .. } => {
+                let each = (*rows > 0).then(|| *bytes as f64 / *rows as f64 / 4.0);
+                Size { rows: Some(*rows), tokens_per_row: each, bytes: Some(*bytes), parameters: None }
+            }
             // networks are stored as 32-bit floats
             Self::Network { bytes, .. } => Size { parameters: Some(bytes / 4), bytes: Some(*bytes), ..Size::default() },
             _ => Size::default(),

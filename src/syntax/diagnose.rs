@@ -29,6 +29,11 @@ pub(super) fn line(builder: &Builder<'_>, junk: &Junk<'_>, home: Home) -> (Mista
     })
 }
 
+/// What a line of several readable parts shows of another language, or of another place.
+pub(super) fn habit(builder: &Builder<'_>, span: Span, home: Home) -> Option<(Mistake, Span)> {
+    Words::of(builder, span).line_habit(home)
+}
+
 /// The mistake in an argument, a parameter, a field, or what stands between brackets.
 pub(super) fn part(builder: &Builder<'_>, junk: &Junk<'_>) -> (Mistake, Span) {
     let words = Words::of(builder, junk.span);
@@ -203,11 +208,11 @@ impl<'a> Words<'a> {
         };
         let is_word = matches!(self.kind(0), Some(TokenKind::Word | TokenKind::Type));
         let is_value = !is_word || matches!(self.text(1), "(" | "." | "+" | "-" | "*" | "/");
-        let unknown = match is_value && home == Home::File {
-            true => Mistake::UnnamedValue { home },
-            false => Mistake::UnknownStart { word: first.to_owned(), home },
-        };
-        (is_start && !self.tokens.is_empty()).then(|| (unknown, self.span(0, 0)))
+        let last = self.tokens.len().checked_sub(1).filter(|_| is_start)?;
+        Some(match is_value && home == Home::File {
+            true => (Mistake::UnnamedValue { home }, self.span(0, last)),
+            false => (Mistake::UnknownStart { word: first.to_owned(), home }, self.span(0, 0)),
+        })
     }
 
     /// What stands before the first `=` of a line tells what was meant to be bound.

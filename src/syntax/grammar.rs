@@ -55,6 +55,11 @@ impl Expected {
         self.0.contains(&called)
     }
 
+    /// A value, where none was begun.
+    pub(super) fn value() -> Self {
+        Self(vec!["a value"])
+    }
+
     /// Whether a name could have stood there.
     pub(super) fn wants_name(&self) -> bool {
         self.0.iter().any(|called| matches!(*called, "a name" | "a value" | "a parameter"))

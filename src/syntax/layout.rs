@@ -208,7 +208,7 @@ impl Region<'_> {
     /// A new line may show that something above it was never closed.
     fn line_begins(&mut self, at: usize) {
         let token = self.tokens[at];
-        if !self.begins_statement(at) || at == 0 {
+        if at == 0 || !(self.begins_statement(at) || self.is_aligned(&token)) {
             return;
         }
         let end = self.tokens[at - 1].end;
@@ -222,6 +222,12 @@ impl Region<'_> {
             }
             self.close_above(self.open.len() - 1, end);
         }
+    }
+
+    /// Whether a line begins with a word where the statements of the body around it begin.
+    fn is_aligned(&self, token: &Token) -> bool {
+        let body = self.open.iter().rev().find_map(|opener| opener.body);
+        matches!(token.kind, TokenKind::Word | TokenKind::Type) && body == Some(token.indent)
     }
 
     fn begins_statement(&self, at: usize) -> bool {

@@ -58,15 +58,15 @@ pub enum Mistake {
     ForeignComment { sign: &'static str },
     #[error("`{sign}` is not an operator here")]
     ForeignOperator { sign: &'static str, ours: &'static str },
-    #[error("`{word}` is not a word of the language")]
-    ForeignWord { word: String, ours: &'static str },
+    #[error("{}", if *before_text { format!("a text has no `{word}` before it") } else { format!("`{word}` is not a word of the language") })]
+    ForeignWord { word: String, ours: &'static str, before_text: bool },
     #[error("{}", .0.message())]
     ForeignSyntax(Habit),
     #[error("{} has no place in a file", described(*found))]
     StrayCharacter { found: char },
     #[error("this value is not used")]
     UnnamedValue { home: Home },
-    #[error("`{word}` cannot stand in {}", home.called())]
+    #[error("`{word}` cannot stand {}", home.place())]
     Misplaced { word: String, home: Home },
     #[error("the stage has no result")]
     NoResult,
@@ -116,15 +116,15 @@ pub enum Home {
 }
 
 impl Home {
-    /// With its article, for messages.
-    fn called(self) -> &'static str {
+    /// Where that is, for messages.
+    fn place(self) -> &'static str {
         match self {
-            Self::File => "the top of a file",
-            Self::Recipe => "a recipe",
-            Self::Round => "a `repeat` or `sweep`",
-            Self::Objective => "an objective",
-            Self::Stage => "a stage",
-            Self::Profile => "a profile",
+            Self::File => "at the top of a file",
+            Self::Recipe => "in a recipe",
+            Self::Round => "in a `repeat` or `sweep`",
+            Self::Objective => "in an objective",
+            Self::Stage => "in a stage",
+            Self::Profile => "in a profile",
         }
     }
 }
@@ -347,7 +347,7 @@ impl Mistake {
             Self::ForeignWord { word, .. } if word == "return" => {
                 "leave it out: the last line of a stage is its result".to_owned()
             }
-            Self::ForeignWord { word, .. } if word.len() < 3 => "leave it out: every text may have holes `{…}`".to_owned(),
+            Self::ForeignWord { before_text: true, .. } => "leave it out: every text may have holes `{…}`".to_owned(),
             Self::ForeignWord { ours: "", .. } => "leave it out: `name = …` binds a name".to_owned(),
             Self::ForeignWord { ours, .. } => format!("write `{ours}`"),
             Self::ForeignSyntax(habit) => habit.help().to_owned(),

@@ -36,6 +36,12 @@ pub fn golden_folder() -> PathBuf {
     std::env::var_os("ALIGN_GOLDEN").map_or_else(|| "tests/golden".into(), PathBuf::from)
 }
 
+/// A golden of this name: in the folder asked for, or else the project's own.
+pub fn golden_file(name: &str) -> PathBuf {
+    let asked = golden_folder().join(name);
+    if asked.exists() { asked } else { Path::new("tests/golden").join(name) }
+}
+
 pub fn read_json(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -58,12 +64,12 @@ pub fn close(what: &str, found: f64, expected: f64, tolerance: f64) {
 }
 
 /// Opens a golden checkpoint; those of tests come without a tokenizer, so the word tokenizer goes beside a copy.
-fn open(folder: &Path, model: &str) -> Network {
+fn open(model: &str) -> Network {
     let copy = tempfile::tempdir().expect("a temporary folder");
     for file in ["config.json", "model.safetensors"] {
-        std::fs::copy(folder.join(model).join(file), copy.path().join(file)).expect("a golden checkpoint");
+        std::fs::copy(golden_file(&format!("{model}/{file}")), copy.path().join(file)).expect("a golden checkpoint");
     }
-    let tokenizer = folder.join("models/word-tokenizer/tokenizer.json");
+    let tokenizer = golden_file("models/word-tokenizer/tokenizer.json");
     std::fs::copy(tokenizer, copy.path().join("tokenizer.json")).expect("the word tokenizer");
     Network::open(copy.path()).expect("a golden checkpoint opens")
 }
@@ -206,8 +212,8 @@ pub fn ban_repeats(all: &[u32], n: usize, logits: &mut [f32]) {
     }
 }
 
-fn check_model(device: Box<dyn Device>, folder: &Path, golden: &Value, tolerance: Tolerance) {
-    let network = open(folder, golden["model"].as_str().expect("a model"));
+fn check_model(device: Box<dyn Device>, golden: &Value, tolerance: Tolerance) {
+    let network = open(golden["model"].as_str().expect("a model"));
     let mut engine = Engine::new(device);
     let net = engine.load(&network, true).expect("a network loads");
     let about = ["file", "versions", "what", "model", "architecture", "attn_implementation", "token_ids"];
@@ -224,8 +230,8 @@ fn check_model(device: Box<dyn Device>, folder: &Path, golden: &Value, tolerance
     }
 }
 
-fn check_reward(device: Box<dyn Device>, folder: &Path, case: &Value, tolerance: Tolerance) {
-    let network = open(folder, case["model"].as_str().expect("a model"));
+fn check_reward(device: Box<dyn Device>, case: &Value, tolerance: Tolerance) {
+    let network = open(case["model"].as_str().expect("a model"));
     let mut engine = Engine::new(device);
     let net = engine.load(&network, true).expect("a network loads");
     let sequences = padded(&case["batch"], None);
@@ -279,10 +285,9 @@ fn padded(batch: &Value, flags: Option<&Value>) -> Vec<TokenSequence> {
 
 /// Five optimiser steps of whole trainer runs: loss and gradient norm of each.
 pub fn check_curves(device: fn() -> Box<dyn Device>) {
-    let folder = golden_folder();
-    let curves = &read_json(&folder.join("optim.json"))["training_curves"];
-    let batch = &read_json(&folder.join("dpo.json"))["batch"];
-    let pairs = &read_json(&folder.join("reward.json"))["cases"]["tiny-llama-rm/plain"]["batch"];
+    let curves = &read_json(&golden_file("optim.json"))["training_curves"];
+    let batch = &read_json(&golden_file("dpo.json"))["batch"];
+    let pairs = &read_json(&golden_file("reward.json"))["cases"]["tiny-llama-rm/plain"]["batch"];
     for (name, curve) in curves.as_object().expect("curves") {
         let (model, sequences) = match name.as_str() {
             "sft_completion_only" => ("models/tiny-llama", padded(batch, Some(&batch["completion_mask"]))[..4].to_vec()),
@@ -293,7 +298,7 @@ pub fn check_curves(device: fn() -> Box<dyn Device>) {
             other => panic!("unknown curve `{other}`"),
         };
         let mut engine = Engine::new(device());
-        let net = engine.load(&open(&folder, model), true).expect("a network loads");
+        let net = engine.load(&open(model), true).expect("a network loads");
         for step in rows(curve) {
             let loss = match name.as_str() {
                 "reward" => reward_step(&mut engine, net, &sequences, &[], 0.0).0,
@@ -323,17 +328,17 @@ pub fn golden(device: fn() -> Box<dyn Device>, tolerance: Tolerance) {
         let golden = read_json(&path);
         let class = golden["architecture"].as_str().expect("an architecture");
         if FAMILIES.iter().any(|f| f.language_class == class) {
-            check_model(device(), &folder, &golden, tolerance);
+            check_model(device(), &golden, tolerance);
             checked += 1;
         } else {
             assert!(LATER.contains(&class), "{name} holds `{class}`, which nobody knows");
         }
     }
     assert!(checked > 0, "no golden of a network in {}", folder.display());
-    let cases = read_json(&folder.join("reward.json"));
+    let cases = read_json(&golden_file("reward.json"));
     for (name, case) in cases["cases"].as_object().expect("cases") {
         match name.split('/').next().expect("a model") {
-            "tiny-llama-rm" => check_reward(device(), &folder, case, tolerance),
+            "tiny-llama-rm" => check_reward(device(), case, tolerance),
             "tiny-gpt2-rm" | "tiny-qwen2-rm" => {}
             other => panic!("unknown reward model `{other}`"),
         }
@@ -356,11 +361,11 @@ pub fn check_stories(device: Box<dyn Device>) {
     let mut engine = Engine::new(device);
     let net = stories(&mut engine);
     let tokenizer = engine.tokenizer(net).clone();
-    let golden = read_json(&golden_folder().join("stories260k.json"));
+    let golden = read_json(&golden_file("stories260k.json"));
     let found = greedy(&mut engine, net, &ids(&golden["prompt_ids"]), 100);
     assert_eq!(found, ids(&golden["greedy_ids"]));
     assert_eq!(tokenizer.decode(&found), golden["greedy_text"].as_str().expect("a text"));
-    let golden = read_json(&golden_folder().join("real-models.json"));
+    let golden = read_json(&golden_file("real-models.json"));
     for (model, cases) in golden["models"].as_object().expect("models") {
         match model.as_str() {
             "stories260k" => rows(cases).iter().for_each(|case| check_story(&mut engine, net, case)),

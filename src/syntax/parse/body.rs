@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::{Builder, child, doc, whole};
 use crate::syntax::diagnose::{self, Junk};
 use crate::syntax::faults;
-use crate::syntax::grammar::{Pair, Rule};
-use crate::syntax::mistake::{Home, Mistake};
+use crate::syntax::grammar::{Expected, Pair, Rule};
+use crate::syntax::mistake::{Found, Home, Mistake};
 use crate::syntax::scan::{TokenKind, is_item_word};
 use crate::syntax::span::Span;
 use crate::syntax::tree::{
@@ -123,6 +123,7 @@ impl<'a> Builder<'a> {
         let names = name.iter().cloned().collect();
         self.whole_or_broken(pair, names, |builder, _| {
             let values = builder.values(&form);
+            builder.value_below(&form, span);
             if !home.takes(form.as_rule()) {
                 builder.misplaced(&form, span, home);
                 return None;
@@ -133,6 +134,18 @@ impl<'a> Builder<'a> {
             };
             Some(Built { doc, span, form, name, values: values?, text })
         })
+    }
+
+    /// `a =`, and on the next line something that is not indented further: the value was forgotten.
+    fn value_below(&mut self, form: &Pair<'_>, span: Span) {
+        let (Some(assign), Some(value)) = (child(form, Rule::assign), child(form, Rule::expr)) else { return };
+        let (assign, value) = (self.span(&assign), self.span(&value));
+        let is_below = self.source[assign.end as usize..value.start as usize].contains('\n');
+        if is_below && self.indent(value) <= self.indent(span) {
+            let end = assign.end as usize;
+            let mistake = Mistake::Unexpected { expected: Expected::value(), found: Found::LineEnd };
+            self.report((mistake, Span::new(self.file, end, end)));
+        }
     }
 
     fn misplaced(&mut self, form: &Pair<'_>, span: Span, home: Home) {
@@ -243,8 +256,9 @@ impl<'a> Builder<'a> {
             return None;
         }
         let reported = self.mistakes.len();
-        for node in &nodes {
-            faults::report(self, node);
+        match diagnose::habit(self, span, home).filter(|_| nodes.len() > 1) {
+            Some(found) => self.report(found),
+            None => nodes.iter().for_each(|node| faults::report(self, node)),
         }
         if self.mistakes.len() == reported && !self.scan.has_mistake(span) {
             let start = nodes[0].as_span().start();

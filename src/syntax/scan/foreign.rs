@@ -23,12 +23,12 @@ pub(super) fn words(scan: &mut Scan, file: FileId, text: &str) {
             "None" | "Null" | "NULL" | "NaN" => "none",
             _ => continue,
         };
-        found.push((*token, ours));
+        found.push((*token, ours, next.is_some_and(|next| is_prefix(token, next))));
     }
-    for (token, ours) in found {
+    for (token, ours, before_text) in found {
         let word = text[token.start..token.end].to_owned();
         let span = Span::new(file, token.start, token.end);
-        scan.mistakes.push((Mistake::ForeignWord { word, ours }, span));
+        scan.mistakes.push((Mistake::ForeignWord { word, ours, before_text }, span));
         scan.edits.push(Edit::new(token.start, token.end, ours));
     }
 }
