@@ -28,16 +28,7 @@ struct Shape {
 
 const SHAPES: &[Shape] = &[
     Shape { name: "15m, 8x128", dim: 288, layers: 6, heads: 6, mlp: 768, vocabulary: 8192, sequences: 8, length: 128 },
-    Shape {
-        name: "15m, 1x1024",
-        dim: 288,
-        layers: 6,
-        heads: 6,
-        mlp: 768,
-        vocabulary: 8192,
-        sequences: 1,
-        length: 1024,
-    },
+    Shape { name: "15m, 1x1024", dim: 288, layers: 6, heads: 6, mlp: 768, vocabulary: 8192, sequences: 1, length: 1024 },
     Shape { name: "260k, 8x32", dim: 64, layers: 5, heads: 8, mlp: 172, vocabulary: 512, sequences: 8, length: 32 },
     Shape { name: "260k, 32x96", dim: 64, layers: 5, heads: 8, mlp: 172, vocabulary: 512, sequences: 32, length: 96 },
 ];
@@ -157,14 +148,7 @@ fn train(device: &mut CpuDevice, shape: &Shape) {
     shares(device, &recordings);
 }
 
-fn forward(
-    rec: &mut Recorder<'_>,
-    shape: &Shape,
-    embedding: View,
-    layers: &[Layer],
-    (norm, head): (View, View),
-    table: View,
-) -> View {
+fn forward(rec: &mut Recorder<'_>, shape: &Shape, embedding: View, layers: &[Layer], (norm, head): (View, View), table: View) -> View {
     let (length, tokens) = (shape.length as u32, (shape.sequences * shape.length) as u32);
     let ids: Vec<u32> = (0..tokens).map(|t| t * 7919 % shape.vocabulary as u32).collect();
     let ranges: Vec<u32> = (0..tokens).flat_map(|t| [0, 0, t / length * length, t + 1]).collect();

@@ -3,6 +3,9 @@
 
 #import attention_forward
 #import attention_tile
+#import attention_factor of q
+#import attention_factor of k
+#import attention_factor of v
 #import attention_walk
 
 @compute @workgroup_size(64)
@@ -23,7 +26,10 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         let key = walk_key(tiles, n);
         var scores: Block;
         for (var d = 0u; d < step.params.dim; d += SIDE) {
-            bring(Q, row, K, key, d, lane);
+            workgroupBarrier();
+            left_q(row, d, lane);
+            right_k(key, d, lane);
+            workgroupBarrier();
             scores = multiply(scores, lane);
         }
 #for i 4
@@ -39,7 +45,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         total = total * keep + row_sum(scores, lane);
         put_left(scores, lane);
 #for c CHUNKS
-        bring_values(V, key, $cu * SIDE, lane);
+        workgroupBarrier();
+        values_v(key, $cu * SIDE, lane);
+        workgroupBarrier();
 #for i 4
         out_$c.rows[$i] *= keep[$i];
 #end

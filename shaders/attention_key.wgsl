@@ -2,7 +2,6 @@
 // one after the other, over the query heads that share them.
 
 #import attention_gradient
-#import attention_tile
 
 @group(0) @binding(8) var<storage, read> key_until: array<u32>;
 @group(0) @binding(9) var<storage, read_write> d_k: array<f32>;
@@ -11,14 +10,14 @@
 /// Where the last query that sees one of these keys ends.
 fn until(row: u32) -> u32 {
     var end = 0u;
-    for (var i = 0u; i < min(SIDE, step.views[K].rows - row); i++) {
+    for (var i = 0u; i < min(SIDE, step.views[1].rows - row); i++) {
         end = max(end, key_until[step.views[7].offset + row + i]);
     }
     return end;
 }
 
 fn store(key: u32, kv_head: u32, d: u32, from_scores: f32, from_values: f32) {
-    if key >= step.views[K].rows || d >= step.params.dim {
+    if key >= step.views[1].rows || d >= step.params.dim {
         return;
     }
     let at = key * step.views[8].cols + kv_head * step.params.dim + d;
@@ -45,9 +44,15 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
             var weights: Block;
             var d_weights: Block;
             for (var d = 0u; d < step.params.dim; d += SIDE) {
-                bring(K, row, Q, query, d, lane);
+                workgroupBarrier();
+                left_k(row, d, lane);
+                right_q(query, d, lane);
+                workgroupBarrier();
                 weights = multiply(weights, lane);
-                bring(V, row, D_Y, query, d, lane);
+                workgroupBarrier();
+                left_v(row, d, lane);
+                right_d_y(query, d, lane);
+                workgroupBarrier();
                 d_weights = multiply(d_weights, lane);
             }
 #for j 4
@@ -64,12 +69,16 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
 #end
             put_left(weights, lane);
 #for c CHUNKS
-            bring_values(D_Y, query, $cu * SIDE, lane);
+            workgroupBarrier();
+            values_d_y(query, $cu * SIDE, lane);
+            workgroupBarrier();
             sum_v_$c = multiply(sum_v_$c, lane);
 #end
             put_left(d_weights, lane);
 #for c CHUNKS
-            bring_values(Q, query, $cu * SIDE, lane);
+            workgroupBarrier();
+            values_q(query, $cu * SIDE, lane);
+            workgroupBarrier();
             sum_k_$c = multiply(sum_k_$c, lane);
 #end
         }

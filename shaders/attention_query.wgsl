@@ -1,7 +1,6 @@
 // dQ of attention: 32 queries of one head a workgroup, walking over the keys they see.
 
 #import attention_gradient
-#import attention_tile
 #import attention_walk
 
 @group(0) @binding(8) var<storage, read_write> d_q: array<f32>;
@@ -32,9 +31,15 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         var scores: Block;
         var d_weights: Block;
         for (var d = 0u; d < step.params.dim; d += SIDE) {
-            bring(Q, row, K, key, d, lane);
+            workgroupBarrier();
+            left_q(row, d, lane);
+            right_k(key, d, lane);
+            workgroupBarrier();
             scores = multiply(scores, lane);
-            bring(D_Y, row, V, key, d, lane);
+            workgroupBarrier();
+            left_d_y(row, d, lane);
+            right_v(key, d, lane);
+            workgroupBarrier();
             d_weights = multiply(d_weights, lane);
         }
 #for i 4
@@ -44,7 +49,9 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
 #end
         put_left(scores, lane);
 #for c CHUNKS
-        bring_values(K, key, $cu * SIDE, lane);
+        workgroupBarrier();
+        values_k(key, $cu * SIDE, lane);
+        workgroupBarrier();
         sum_$c = multiply(sum_$c, lane);
 #end
     }

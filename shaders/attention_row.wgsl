@@ -37,7 +37,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         for (var i = 0u; i < block; i++) {
             let key = row_key(range, prefix, first + i);
 #for c ROUNDS
-            out_$c = fma(lanes[i], element(V, key, $cu * 64u + lane), out_$c);
+            out_$c = fma(lanes[i], v_at(key, $cu * 64u + lane), out_$c);
 #end
         }
     }
@@ -57,7 +57,7 @@ fn row_key(range: vec4<u32>, prefix: u32, n: u32) -> u32 {
 fn product(query: u32, key: u32) -> f32 {
     var sum = 0.0;
     for (var d = 0u; d < step.params.dim; d++) {
-        sum = fma(element(Q, query, d), element(K, key, d), sum);
+        sum = fma(q_at(query, d), k_at(key, d), sum);
     }
     return sum;
 }

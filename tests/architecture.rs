@@ -72,7 +72,8 @@ fn arrows_point_down() {
 
 #[test]
 fn only_the_gpu_device_names_wgpu() {
-    let named: Vec<_> = sources(Path::new("src")).into_iter().filter(|p| !p.starts_with("src/engine/gpu") && code(p).contains("wgpu")).collect();
+    let named: Vec<_> =
+        sources(Path::new("src")).into_iter().filter(|p| !p.starts_with("src/engine/gpu") && code(p).contains("wgpu")).collect();
     assert!(named.is_empty(), "{named:?}");
 }
 

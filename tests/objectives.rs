@@ -17,12 +17,15 @@ fn folder() -> PathBuf {
 /// Loss, metrics and derivatives of a case's rows.
 fn evaluate(case: &Value, rows: &Value) -> Value {
     let name = case["objective"].as_str().expect("`objective` names one");
-    let params: Vec<(String, String)> = case["params"].as_object().into_iter().flatten().map(|(n, v)| (n.clone(), v.to_string().trim_matches('"').to_owned())).collect();
+    let params: Vec<(String, String)> =
+        case["params"].as_object().into_iter().flatten().map(|(n, v)| (n.clone(), v.to_string().trim_matches('"').to_owned())).collect();
     let mut sources = Sources::default();
     let (subject, names) = subject(&mut sources, None, name, &params).unwrap_or_else(|d| panic!("{name}: {d:#?}"));
     let named = |output: &Output| names[output.stage.0].clone();
     match subject {
-        Subject::Objective(def) => serde_json::to_value(at::objective(&def, rows, &named).unwrap_or_else(|e| panic!("{name}: {e}"))).expect("plain numbers"),
+        Subject::Objective(def) => {
+            serde_json::to_value(at::objective(&def, rows, &named).unwrap_or_else(|e| panic!("{name}: {e}"))).expect("plain numbers")
+        }
         Subject::Formula(formula) => at::formula(&formula, rows, &named).unwrap_or_else(|e| panic!("{name}: {e}")),
     }
 }
@@ -51,7 +54,9 @@ fn central_differences(case: &Value, answer: &Value, name: &str) {
     const H: f64 = 1e-5;
     for (leaf, rows) in answer["derivatives"].as_object().into_iter().flatten() {
         for (row, derivative) in rows.as_array().into_iter().flatten().enumerate() {
-            let each: Vec<f64> = derivative.as_array().map_or_else(|| vec![derivative.as_f64().unwrap_or(0.0)], |a| a.iter().filter_map(Value::as_f64).collect());
+            let each: Vec<f64> = derivative
+                .as_array()
+                .map_or_else(|| vec![derivative.as_f64().unwrap_or(0.0)], |a| a.iter().filter_map(Value::as_f64).collect());
             for (token, wanted) in each.iter().enumerate() {
                 let loss = |step: f64| {
                     let mut moved = case["at"].clone();
@@ -61,7 +66,10 @@ fn central_differences(case: &Value, answer: &Value, name: &str) {
                     evaluate(case, &moved)["loss"].as_f64().expect("a loss")
                 };
                 let found = (loss(H) - loss(-H)) / (2.0 * H);
-                assert!((found - wanted).abs() < 1e-5 * wanted.abs().max(1.0), "{name}: d loss / d {leaf} [{row}][{token}] is {wanted}, differences say {found}");
+                assert!(
+                    (found - wanted).abs() < 1e-5 * wanted.abs().max(1.0),
+                    "{name}: d loss / d {leaf} [{row}][{token}] is {wanted}, differences say {found}"
+                );
             }
         }
     }
@@ -74,7 +82,8 @@ fn every_case_holds() {
     assert!(cases.len() >= 3, "too few cases: {cases:?}");
     for path in cases {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let case: Value = serde_json::from_str(&fs::read_to_string(&path).expect("a readable case")).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let case: Value =
+            serde_json::from_str(&fs::read_to_string(&path).expect("a readable case")).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(case["source"].is_string(), "{name}: a case says where its numbers come from");
         let answer = evaluate(&case, &case["at"]);
         close(&answer, &case["expected"], case["tolerance"].as_f64().unwrap_or(1e-9), &name);

@@ -56,8 +56,13 @@ fn it_works_is_cached_and_survives_a_kill() {
 
     let plan = align(folder.path(), &["plan", "recipes/quickstart.align", "-p", "beta=0.2"]).output().expect("the binary runs");
     let plan = said(&plan);
-    let runs: Vec<&str> = plan.lines().filter(|l| l.split_whitespace().nth(2) == Some("run")).filter_map(|l| l.split_whitespace().next()).collect();
-    assert!(runs.contains(&"direct") && runs.iter().all(|name| ["direct", "by_dpo", "harm_dpo", "sheet", "gloom"].iter().any(|s| name.starts_with(s))), "{plan}");
+    let runs: Vec<&str> =
+        plan.lines().filter(|l| l.split_whitespace().nth(2) == Some("run")).filter_map(|l| l.split_whitespace().next()).collect();
+    assert!(
+        runs.contains(&"direct")
+            && runs.iter().all(|name| ["direct", "by_dpo", "harm_dpo", "sheet", "gloom"].iter().any(|s| name.starts_with(s))),
+        "{plan}"
+    );
 
     let killed = clone();
     kill_while_training(killed.path());

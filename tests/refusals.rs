@@ -73,9 +73,18 @@ const CASES: &[(&str, &str)] = &[
 
 /// Cases that need the command line.
 const OPTIONS: &[(&str, &str, fn() -> Options)] = &[
-    ("unknown_param", "param beta: Float = 0.1\nrecipe r { }", || Options { params: vec![("bata".into(), "1".into())], ..Options::default() }),
-    ("bad_param", "param beta: Float = 0.1\nrecipe r { }", || Options { params: vec![("beta".into(), "much".into())], ..Options::default() }),
-    ("unknown_profile", "profile smoke { limit steps = 4 }\nrecipe r { }", || Options { profile: Some("smok".into()), ..Options::default() }),
+    ("unknown_param", "param beta: Float = 0.1\nrecipe r { }", || Options {
+        params: vec![("bata".into(), "1".into())],
+        ..Options::default()
+    }),
+    ("bad_param", "param beta: Float = 0.1\nrecipe r { }", || Options {
+        params: vec![("beta".into(), "much".into())],
+        ..Options::default()
+    }),
+    ("unknown_profile", "profile smoke { limit steps = 4 }\nrecipe r { }", || Options {
+        profile: Some("smok".into()),
+        ..Options::default()
+    }),
     ("unknown_recipe", "recipe harmless { }", || Options { recipe: Some("harmles".into()), ..Options::default() }),
 ];
 
@@ -122,7 +131,9 @@ fn every_code_is_shown() {
 
 #[test]
 fn all_mistakes_at_once() {
-    let text = whole("…    a = base.dpoo(prefs)\n    b = base.sft(demos, lrr: 1e-3)\n    c = a.sft(demos)\n    expect b.nll > 3\n    d = prefs.filter(.gap > 1)\n");
+    let text = whole(
+        "…    a = base.dpoo(prefs)\n    b = base.sft(demos, lrr: 1e-3)\n    c = a.sft(demos)\n    expect b.nll > 3\n    d = prefs.filter(.gap > 1)\n",
+    );
     let (codes, _) = refused(&text, &Options::default());
     assert_eq!(codes, ["align::recipe::unknown_function", "align::recipe::unknown_argument", "align::recipe::unknown_column"]);
 }

@@ -50,11 +50,20 @@ const CASES: &[(&str, &str)] = &[
     ("no_result", "stage s(m: Model) -> Model {\n    a = f(m)\n}"),
     ("reserved_word", "…for = f(x)\n    a = f(to, x)\n}\n\nfn f(in: Int) = 3\n\nprofile p {"),
     ("stray_character", "…a = b; c = d @ e\n    f = 10 % of\u{a0}g"),
-    ("too_deep", "…a = ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((1))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))"),
+    (
+        "too_deep",
+        "…a = ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((1))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))",
+    ),
     ("unclosed", "…a = f(x, y\n    b = g(a)\n    c = [1, (2]"),
-    ("unclosed.body", "recipe r {\n    loop = repeat round in 1..=3 carrying p = base {\n        p = f(p)\n    b = loop.p\n}\n\nrecipe s {\n    a = 1\n\nfn f(x) = x"),
+    (
+        "unclosed.body",
+        "recipe r {\n    loop = repeat round in 1..=3 carrying p = base {\n        p = f(p)\n    b = loop.p\n}\n\nrecipe s {\n    a = 1\n\nfn f(x) = x",
+    ),
     ("unexpected", "…a =\n    b = f(x) y\n    c = * d\n    e = ()\n    g = x +\n    h = if a the b else c"),
-    ("unexpected.item", "fn f(x)\nobjective o(x: Int) Rollout { loss = x }\nstage s(x: Model) Model { x }\nextern f(x) -> Int\nrecipe \"title\" {}\nparam x: Float 3"),
+    (
+        "unexpected.item",
+        "fn f(x)\nobjective o(x: Int) Rollout { loss = x }\nstage s(x: Model) Model { x }\nextern f(x) -> Int\nrecipe \"title\" {}\nparam x: Float 3",
+    ),
     ("unknown_escape", "…a = \"\\d+\""),
     ("unknown_start", "recipie r {\n    a = 1\n}\n\nrecipe s {\n    exepct a > 1\n    assert a > 1\n}"),
     ("unknown_unit", "…a = 8GB + 5ms + 16K"),
@@ -184,7 +193,9 @@ fn one_broken_line_costs_one_line() {
         for line in lines {
             let text = body.replace('@', line);
             let (file, diagnostics) = read(&text);
-            let of_line = |d: &&Diagnostic| text[..d.labels[0].span.start as usize].matches('\n').count() == body[..body.find('@').unwrap_or(0)].matches('\n').count();
+            let of_line = |d: &&Diagnostic| {
+                text[..d.labels[0].span.start as usize].matches('\n').count() == body[..body.find('@').unwrap_or(0)].matches('\n').count()
+            };
             assert!(!diagnostics.is_empty(), "accepted:\n{text}");
             assert_eq!(diagnostics.iter().filter(of_line).count(), diagnostics.len(), "{}", drawn(&diagnostics, &text));
             // What is left of the line itself may stand: `c = f(x` with its bracket closed.
@@ -197,8 +208,7 @@ fn one_broken_line_costs_one_line() {
 fn all_mistakes_at_once() {
     let text = whole("…a = f(x = 1)\n    b = 8GB\n    c == 3\n    d = f(True)\n    e = [1, 2\n    f = \"{\"\n    g = x +");
     let codes: Vec<&str> = read(&text).1.iter().map(|d| d.code.trim_start_matches("align::syntax::")).collect();
-    let expected =
-        ["equals_for_colon", "unknown_unit", "assign_operator", "foreign_word", "unclosed", "lone_brace", "unexpected"];
+    let expected = ["equals_for_colon", "unknown_unit", "assign_operator", "foreign_word", "unclosed", "lone_brace", "unexpected"];
     assert_eq!(codes, expected);
 }
 
@@ -244,9 +254,56 @@ fn every_beginning_of_a_text_is_survived() {
 #[test]
 fn random_text_is_survived() {
     const SOUP: &[&str] = &[
-        " ", "\n", "(", ")", "[", "]", "{", "}", "\"", "\"\"\"", "=", ":", ",", ".", "x", "A", "1", "if ", "then ",
-        "else ", "recipe r {\n", "stage s() -> M {\n", "fn f(x) = ", "repeat ", "in ", "é", "“", "\\", "//", "///", "\r",
-        "..", "->", "not ", "-", "_", "%", "\0", "\t", "'", "r\"", "as ", "<", ">", "and ", "loss ", "|", "?", "#", "/*",
+        " ",
+        "\n",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        "\"\"\"",
+        "=",
+        ":",
+        ",",
+        ".",
+        "x",
+        "A",
+        "1",
+        "if ",
+        "then ",
+        "else ",
+        "recipe r {\n",
+        "stage s() -> M {\n",
+        "fn f(x) = ",
+        "repeat ",
+        "in ",
+        "é",
+        "“",
+        "\\",
+        "//",
+        "///",
+        "\r",
+        "..",
+        "->",
+        "not ",
+        "-",
+        "_",
+        "%",
+        "\0",
+        "\t",
+        "'",
+        "r\"",
+        "as ",
+        "<",
+        ">",
+        "and ",
+        "loss ",
+        "|",
+        "?",
+        "#",
+        "/*",
     ];
     let mut chance = Chance(88_172_645_463_325_252);
     for _ in 0..1500 {
@@ -281,8 +338,28 @@ fn a_missing_or_foreign_token_is_survived_and_costs_little() {
 fn depth_is_refused_before_the_stack_ends() {
     let heads = ["", "fn f(x) = ", "recipe r {\n  x = ", "type T = "];
     let steps = [
-        "(", "[", "{", "f(", "{a: ", "a[", "\"{", "\"{\"", "Data<", "[", "if ", "if a then ", "if a then b else ", "not ", "- ",
-        "a ^ ", "a + ", "a.b.", "A -> ", "recipe r {\n", "repeat x in y {", "(((\n",
+        "(",
+        "[",
+        "{",
+        "f(",
+        "{a: ",
+        "a[",
+        "\"{",
+        "\"{\"",
+        "Data<",
+        "[",
+        "if ",
+        "if a then ",
+        "if a then b else ",
+        "not ",
+        "- ",
+        "a ^ ",
+        "a + ",
+        "a.b.",
+        "A -> ",
+        "recipe r {\n",
+        "repeat x in y {",
+        "(((\n",
     ];
     for head in heads {
         for step in steps {

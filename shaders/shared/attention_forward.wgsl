@@ -3,6 +3,7 @@
 struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32 }
 
 #import step
+#import attention_place
 
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;
@@ -10,12 +11,6 @@ struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32 }
 @group(0) @binding(4) var<storage, read> ranges: array<u32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;
-
-const Q: u32 = 0u;
-const K: u32 = 1u;
-const V: u32 = 2u;
-
-var<private> head: u32;
 
 fn range_of(query: u32) -> vec4<u32> {
     if query >= step.views[0].rows {
@@ -25,18 +20,28 @@ fn range_of(query: u32) -> vec4<u32> {
     return vec4(ranges[at], ranges[at + 1u], ranges[at + 2u], ranges[at + 3u]);
 }
 
-fn element(matrix: u32, row: u32, d: u32) -> f32 {
-    if row >= step.views[matrix].rows || d >= step.params.dim {
+fn q_at(row: u32, d: u32) -> f32 {
+    let at = place_of(step.views[0], row, head, d);
+    if at == NOWHERE {
         return 0.0;
     }
-    let kv_head = head / (step.params.heads / step.params.kv_heads);
-    let column = select(kv_head, head, matrix == Q) * step.params.dim + d;
-    let at = step.views[matrix].offset + row * step.views[matrix].cols + column;
-    switch matrix {
-        case Q: { return q[at]; }
-        case K: { return k[at]; }
-        default: { return v[at]; }
+    return q[at];
+}
+
+fn k_at(row: u32, d: u32) -> f32 {
+    let at = place_of(step.views[1], row, kv_head(), d);
+    if at == NOWHERE {
+        return 0.0;
     }
+    return k[at];
+}
+
+fn v_at(row: u32, d: u32) -> f32 {
+    let at = place_of(step.views[2], row, kv_head(), d);
+    if at == NOWHERE {
+        return 0.0;
+    }
+    return v[at];
 }
 
 fn store(query: u32, d: u32, value: f32) {

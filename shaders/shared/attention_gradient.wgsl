@@ -5,6 +5,7 @@
 struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32 }
 
 #import step
+#import attention_place
 
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;
@@ -14,41 +15,57 @@ struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32 }
 @group(0) @binding(6) var<storage, read> lse: array<f32>;
 @group(0) @binding(7) var<storage, read> delta: array<f32>;
 
-const Q: u32 = 0u;
-const K: u32 = 1u;
-const V: u32 = 2u;
-const D_Y: u32 = 3u;
-
-var<private> head: u32;
-
 fn range_of(query: u32) -> vec4<u32> {
-    if query >= step.views[Q].rows {
+    if query >= step.views[0].rows {
         return vec4(0u);
     }
     let at = step.views[4].offset + query * 4u;
     return vec4(ranges[at], ranges[at + 1u], ranges[at + 2u], ranges[at + 3u]);
 }
 
-fn element(matrix: u32, row: u32, d: u32) -> f32 {
-    if row >= step.views[matrix].rows || d >= step.params.dim {
+fn q_at(row: u32, d: u32) -> f32 {
+    let at = place_of(step.views[0], row, head, d);
+    if at == NOWHERE {
         return 0.0;
     }
-    let kv_head = head / (step.params.heads / step.params.kv_heads);
-    let column = select(head, kv_head, matrix == K || matrix == V) * step.params.dim + d;
-    let at = step.views[matrix].offset + row * step.views[matrix].cols + column;
-    switch matrix {
-        case Q: { return q[at]; }
-        case K: { return k[at]; }
-        case V: { return v[at]; }
-        default: { return d_y[at]; }
+    return q[at];
+}
+
+fn k_at(row: u32, d: u32) -> f32 {
+    let at = place_of(step.views[1], row, kv_head(), d);
+    if at == NOWHERE {
+        return 0.0;
     }
+    return k[at];
+}
+
+fn v_at(row: u32, d: u32) -> f32 {
+    let at = place_of(step.views[2], row, kv_head(), d);
+    if at == NOWHERE {
+        return 0.0;
+    }
+    return v[at];
+}
+
+fn d_y_at(row: u32, d: u32) -> f32 {
+    let at = place_of(step.views[3], row, head, d);
+    if at == NOWHERE {
+        return 0.0;
+    }
+    return d_y[at];
 }
 
 /// A query's logsumexp and delta.
 fn known_of(query: u32) -> vec2<f32> {
-    if query >= step.views[Q].rows {
+    if query >= step.views[0].rows {
         return vec2(0.0);
     }
     let at = query * step.params.heads + head;
     return vec2(lse[step.views[5].offset + at], delta[step.views[6].offset + at]);
 }
+
+#import attention_tile
+#import attention_factor of q
+#import attention_factor of k
+#import attention_factor of v
+#import attention_factor of d_y

@@ -15,33 +15,6 @@ var<workgroup> left: array<vec4<f32>, SIDE * SLICE>;
 var<workgroup> right: array<vec4<f32>, SIDE * SLICE>;
 var<workgroup> partial: array<vec4<f32>, 64>;
 
-fn across(matrix: u32, row: u32, d: u32) -> vec4<f32> {
-    return vec4(element(matrix, row, d), element(matrix, row + 1u, d), element(matrix, row + 2u, d), element(matrix, row + 3u, d));
-}
-
-/// Both factors of Σ_d a[row, d] · b[col, d], for dimensions d0 … d0 + 31. Neighbouring lanes read neighbouring d.
-fn bring(a: u32, row: u32, b: u32, col: u32, d0: u32, lane: u32) {
-    let d = lane % 32u;
-    workgroupBarrier();
-    for (var four = lane / 32u; four < 8u; four += 2u) {
-        left[d * SLICE + four] = across(a, row + four * 4u, d0 + d);
-        right[d * SLICE + four] = across(b, col + four * 4u, d0 + d);
-    }
-    workgroupBarrier();
-}
-
-/// The right factor of Σ_n weight[n, row] · a[n, d], with n = first … first + 31.
-fn bring_values(a: u32, first: u32, d0: u32, lane: u32) {
-    let d = lane % 8u * 4u;
-    workgroupBarrier();
-    for (var n = lane / 8u; n < SIDE; n += 8u) {
-        right[n * SLICE + lane % 8u] = vec4(
-            element(a, first + n, d0 + d), element(a, first + n, d0 + d + 1u),
-            element(a, first + n, d0 + d + 2u), element(a, first + n, d0 + d + 3u));
-    }
-    workgroupBarrier();
-}
-
 /// Makes a block the left factor, its columns becoming n.
 fn put_left(block: Block, lane: u32) {
     workgroupBarrier();

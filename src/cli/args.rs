@@ -120,7 +120,8 @@ impl ExplainArgs {
     pub(super) fn stage_and_recipe(&self) -> (&str, RecipeArgs) {
         let is_file = |word: &String| word.ends_with(".align");
         let (stage, file) = if is_file(&self.words[0]) && !is_file(&self.words[1]) { (1, 0) } else { (0, 1) };
-        let recipe = RecipeArgs { file: PathBuf::from(&self.words[file]), recipe: self.words.get(2).cloned(), settings: self.settings.clone() };
+        let recipe =
+            RecipeArgs { file: PathBuf::from(&self.words[file]), recipe: self.words.get(2).cloned(), settings: self.settings.clone() };
         (&self.words[stage], recipe)
     }
 }
@@ -210,9 +211,14 @@ mod tests {
     fn a_run_reads_as_the_language_page_says() {
         let line = ["align", "run", "x.align", "small", "-p", "beta=0.2", "--profile", "smoke", "--device", "gpu:1", "--json"];
         let Command::Run(run) = Arguments::try_parse_from(line).expect("well written").command else { panic!("it says run") };
-        assert_eq!((run.recipe.recipe.as_deref(), run.recipe.settings.params), (Some("small"), vec![("beta".to_owned(), "0.2".to_owned())]));
+        assert_eq!(
+            (run.recipe.recipe.as_deref(), run.recipe.settings.params),
+            (Some("small"), vec![("beta".to_owned(), "0.2".to_owned())])
+        );
         for line in [["align", "explain", "dpo", "x.align"], ["align", "explain", "x.align", "dpo"]] {
-            let Command::Explain(explain) = Arguments::try_parse_from(line).expect("well written").command else { panic!("it says explain") };
+            let Command::Explain(explain) = Arguments::try_parse_from(line).expect("well written").command else {
+                panic!("it says explain")
+            };
             let (stage, recipe) = explain.stage_and_recipe();
             assert_eq!((stage, recipe.file), ("dpo", PathBuf::from("x.align")));
         }

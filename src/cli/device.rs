@@ -84,7 +84,8 @@ impl Chosen {
         let this = self.clone();
         LazyEngine::new(move || {
             let refused = |error: crate::engine::EngineError| {
-                Failure::new("align::engine::no_device", error.to_string()).help("`align devices` lists what there is; `--device cpu` always works")
+                Failure::new("align::engine::no_device", error.to_string())
+                    .help("`align devices` lists what there is; `--device cpu` always works")
             };
             this.open().map(Engine::new).map_err(refused)
         })

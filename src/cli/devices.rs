@@ -31,7 +31,11 @@ pub(super) fn devices(args: &DevicesArgs) -> Exit {
             Ok((info, rates)) => {
                 let default = if is_default { ", taken by default" } else { "" };
                 out::line(&format!("{name}  {} ({}, {}; {}){default}", info.name, kind(&info), info.backend, info.features));
-                out::line(&format!("       {:.0} GFLOP/s in matrix products, {:.1} GB/s of memory", rates.matrix / 1e9, rates.bandwidth / 1e9));
+                out::line(&format!(
+                    "       {:.0} GFLOP/s in matrix products, {:.1} GB/s of memory",
+                    rates.matrix / 1e9,
+                    rates.bandwidth / 1e9
+                ));
             }
             Err(error) if args.json => out::line(&json!({ "device": name, "error": error.to_string() }).to_string()),
             Err(error) => out::line(&format!("{name}  cannot be used: {error}")),

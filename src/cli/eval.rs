@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn an_answer_reads_line_by_line() {
-        let answer = json!({ "loss": 0.6931, "losses": [0.6931], "metrics": { "accuracy": 0.5 }, "next": {} });
-        assert_eq!(shown(&answer), "loss  0.6931\nlosses  [0.6931]\nmetrics\n  accuracy  0.5000\n");
+        let answer = json!({ "loss": 0.6211, "losses": [0.6211], "metrics": { "accuracy": 0.5 }, "next": {} });
+        assert_eq!(shown(&answer), "loss  0.6211\nlosses  [0.6211]\nmetrics\n  accuracy  0.5000\n");
     }
 }

@@ -12,14 +12,21 @@ use super::out;
 pub(super) fn help(args: &HelpArgs) -> Exit {
     let Some(name) = &args.name else {
         out::print(&Arguments::command().render_long_help().to_string());
-        out::line("\n`align help NAME` shows a stage, objective, function or type of the standard library, a command, or a diagnostic code.");
+        out::line(
+            "\n`align help NAME` shows a stage, objective, function or type of the standard library, a command, or a diagnostic code.",
+        );
         return Exit::Done;
     };
     let items = standard_items();
     let text = item(name, &items).or_else(|| command(name)).or_else(|| code(name));
     let Some(text) = text else {
         let commands: Vec<String> = Arguments::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
-        let known: Vec<&str> = items.iter().map(|item| item.name.as_str()).chain(commands.iter().map(String::as_str)).chain(codes().map(|code| -> &str { code })).collect();
+        let known: Vec<&str> = items
+            .iter()
+            .map(|item| item.name.as_str())
+            .chain(commands.iter().map(String::as_str))
+            .chain(codes().map(|code| -> &str { code }))
+            .collect();
         let near = did_you_mean(name, known).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         out::error(&format!("nothing is called `{name}`{near}"));
         return Exit::Failed;
@@ -35,7 +42,8 @@ fn item(name: &str, items: &[Documented]) -> Option<String> {
     if !found.is_empty() {
         return Some(found.iter().map(|item| whole(item)).collect::<Vec<_>>().join("\n"));
     }
-    let inside: Vec<String> = items.iter().filter(|item| item.module == name).map(|item| format!("  {:24}{}\n", item.name, first_line(&item.doc))).collect();
+    let inside: Vec<String> =
+        items.iter().filter(|item| item.module == name).map(|item| format!("  {:24}{}\n", item.name, first_line(&item.doc))).collect();
     if inside.is_empty() { None } else { Some(format!("{name}\n{}", inside.concat())) }
 }
 

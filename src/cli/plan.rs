@@ -28,18 +28,22 @@ pub(super) fn plan(args: &PlanArgs) -> Exit {
 
 /// A line for every stage.
 fn table(plan: &Plan) -> String {
-    let rows: Vec<[String; 6]> = plan.nodes.iter().map(|node| {
-        let works = !matches!(node.state, State::Cached | State::Skip);
-        let known = |value: Option<String>| value.filter(|_| works).unwrap_or_default();
-        [
-            node.call.name.clone(),
-            node.call.primitive.to_string(),
-            node.state.to_string(),
-            known(node.seconds.map(|s| format!("~{}", duration(s)))),
-            known(node.cost.tokens.map(|t| format!("{} tokens", count(t)))),
-            known(node.cost.memory.map(size)),
-        ]
-    }).collect();
+    let rows: Vec<[String; 6]> = plan
+        .nodes
+        .iter()
+        .map(|node| {
+            let works = !matches!(node.state, State::Cached | State::Skip);
+            let known = |value: Option<String>| value.filter(|_| works).unwrap_or_default();
+            [
+                node.call.name.clone(),
+                node.call.primitive.to_string(),
+                node.state.to_string(),
+                known(node.seconds.map(|s| format!("~{}", duration(s)))),
+                known(node.cost.tokens.map(|t| format!("{} tokens", count(t)))),
+                known(node.cost.memory.map(size)),
+            ]
+        })
+        .collect();
     columns(&rows)
 }
 
@@ -104,7 +108,8 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
     let plan = &planned.plan;
     let Some(stage) = plan.named(name).or_else(|| plan.last_of(name)) else {
         let near = did_you_mean(name, plan.names());
-        let help = near.map_or_else(|| format!("it has {}", plan.names().collect::<Vec<_>>().join(", ")), |name| format!("did you mean `{name}`?"));
+        let help = near
+            .map_or_else(|| format!("it has {}", plan.names().collect::<Vec<_>>().join(", ")), |name| format!("did you mean `{name}`?"));
         out::error(&format!("the recipe has no stage `{name}`: {help}"));
         return Exit::Failed;
     };
@@ -113,16 +118,23 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
         let differences = |found: &[crate::plan::explain::Difference]| -> Vec<_> {
             found.iter().map(|d| json!({ "field": d.field, "before": d.before, "now": d.now, "sentence": d.sentence() })).collect()
         };
-        let roots: Vec<_> = explanation.roots.iter().map(|(at, found)| json!({ "stage": plan.node(*at).call.name, "differences": differences(found) })).collect();
-        out::line(&json!({
-            "stage": name,
-            "state": plan.node(stage).state.to_string(),
-            "fingerprint": plan.node(stage).fingerprint,
-            "key": plan.node(stage).key,
-            "past": explanation.past.as_ref().map(|past| json!({ "finished": past.finished, "fingerprint": past.fingerprint })),
-            "differences": differences(&explanation.differences),
-            "because": roots,
-        }).to_string());
+        let roots: Vec<_> = explanation
+            .roots
+            .iter()
+            .map(|(at, found)| json!({ "stage": plan.node(*at).call.name, "differences": differences(found) }))
+            .collect();
+        out::line(
+            &json!({
+                "stage": name,
+                "state": plan.node(stage).state.to_string(),
+                "fingerprint": plan.node(stage).fingerprint,
+                "key": plan.node(stage).key,
+                "past": explanation.past.as_ref().map(|past| json!({ "finished": past.finished, "fingerprint": past.fingerprint })),
+                "differences": differences(&explanation.differences),
+                "because": roots,
+            })
+            .to_string(),
+        );
     } else {
         out::print(&explanation.text(plan));
     }

@@ -118,7 +118,12 @@ impl<'a> Watcher<'a> {
         } else if calm {
             current.last_line = Instant::now();
             let of = progress.total.map_or(String::new(), |total| format!("/{total}"));
-            out::line(&format!("  {}  step {}{of}  {}", current.stage, progress.step, view::progress(progress, current.begun.elapsed(), first)));
+            out::line(&format!(
+                "  {}  step {}{of}  {}",
+                current.stage,
+                progress.step,
+                view::progress(progress, current.begun.elapsed(), first)
+            ));
         }
     }
 

@@ -5,8 +5,8 @@
 use std::fmt;
 
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
-    ThemeCharacters, ThemeStyles,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteSpanContents, SourceCode, SourceSpan, SpanContents, ThemeCharacters,
+    ThemeStyles,
 };
 
 use crate::diagnostic::{Diagnostic, Label, Severity};
@@ -86,8 +86,7 @@ struct Drawing<'a> {
 impl<'a> Drawing<'a> {
     fn of(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Self {
         let file = diagnostic.labels.first().map(|label| label.span.file);
-        let (here, there): (Vec<&Label>, Vec<&Label>) =
-            diagnostic.labels.iter().partition(|label| Some(label.span.file) == file);
+        let (here, there): (Vec<&Label>, Vec<&Label>) = diagnostic.labels.iter().partition(|label| Some(label.span.file) == file);
         let mut elsewhere: Vec<Self> = there.into_iter().map(|label| Self::elsewhere(label, sources)).collect();
         let mut help = diagnostic.help.as_deref();
         // Help comes last, after the other files.
@@ -172,8 +171,7 @@ impl miette::Diagnostic for Drawing<'_> {
     }
 
     fn related<'b>(&'b self) -> Option<Box<dyn Iterator<Item = &'b dyn miette::Diagnostic> + 'b>> {
-        (!self.elsewhere.is_empty())
-            .then(|| Box::new(self.elsewhere.iter().map(|drawing| drawing as &dyn miette::Diagnostic)) as Box<_>)
+        (!self.elsewhere.is_empty()).then(|| Box::new(self.elsewhere.iter().map(|drawing| drawing as &dyn miette::Diagnostic)) as Box<_>)
     }
 }
 

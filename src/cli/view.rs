@@ -71,7 +71,13 @@ pub(super) fn line(event: &Event, look: Look) -> Option<String> {
         }
         Event::Withheld { what, path, because } => format!("  - {what} was not exported to {}: {because}", path.display()),
         Event::Finished { tally, seconds, folder } => format!("{} in {}; {}", tally_line(tally), duration(*seconds), from_here(folder)),
-        Event::Cached { .. } | Event::Progress { .. } | Event::Metrics { .. } | Event::Checkpoint { .. } | Event::Warning { .. } | Event::Judged(_) | Event::Refused { .. } => return None,
+        Event::Cached { .. }
+        | Event::Progress { .. }
+        | Event::Metrics { .. }
+        | Event::Checkpoint { .. }
+        | Event::Warning { .. }
+        | Event::Judged(_)
+        | Event::Refused { .. } => return None,
     })
 }
 
@@ -84,12 +90,14 @@ fn from_here(path: &Path) -> String {
 fn values_line(values: &[(String, Cell)]) -> String {
     const SHOWN: usize = 4;
     let numbers = values.iter().filter(|(_, cell)| cell.number().is_some());
-    let shown: Vec<String> = numbers.take(SHOWN).map(|(name, cell)| if name.is_empty() { plain(cell) } else { format!("{name} {}", plain(cell)) }).collect();
+    let shown: Vec<String> =
+        numbers.take(SHOWN).map(|(name, cell)| if name.is_empty() { plain(cell) } else { format!("{name} {}", plain(cell)) }).collect();
     if shown.is_empty() { String::new() } else { format!("  {}", shown.join("  ")) }
 }
 
 fn tally_line(tally: &Tally) -> String {
-    let parts = [(tally.made, "made"), (tally.cached, "cached"), (tally.skipped, "skipped"), (tally.failed, "failed"), (tally.left, "not reached")];
+    let parts =
+        [(tally.made, "made"), (tally.cached, "cached"), (tally.skipped, "skipped"), (tally.failed, "failed"), (tally.left, "not reached")];
     let counts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
     let expected = match (tally.kept, tally.broken) {
         (0, 0) => String::new(),
@@ -162,7 +170,13 @@ mod tests {
 
     #[test]
     fn progress_says_how_fast_how_well_and_how_long() {
-        let at = Progress { step: 60, total: Some(100), rate: Some((1520.0, "tokens")), metrics: vec![("loss".into(), 2.5)], memory: Some(3 << 20) };
+        let at = Progress {
+            step: 60,
+            total: Some(100),
+            rate: Some((1520.0, "tokens")),
+            metrics: vec![("loss".into(), 2.5)],
+            memory: Some(3 << 20),
+        };
         assert_eq!(progress(&at, Duration::from_secs(10), 40), "1.5k tokens/s  loss 2.500  3.0 MiB  20 s left");
     }
 

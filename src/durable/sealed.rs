@@ -200,7 +200,10 @@ mod tests {
             let seen = Sealed::open(folder.path()).and_then(|sealed| sealed.verify(folder.path()));
             seen.expect_err("damage is seen").to_string()
         };
-        assert_eq!(broken(&|f| fs::write(f.join("rows.jsonl"), b"[]\n").expect("written")), "`rows.jsonl` has other content than when it was written");
+        assert_eq!(
+            broken(&|f| fs::write(f.join("rows.jsonl"), b"[]\n").expect("written")),
+            "`rows.jsonl` has other content than when it was written"
+        );
         assert_eq!(broken(&|f| fs::write(f.join("model/weights"), b"0").expect("written")), "`model/weights` has 1 bytes instead of 10");
         assert_eq!(broken(&|f| fs::remove_file(f.join("rows.jsonl")).expect("removed")), "`rows.jsonl` is missing");
         assert_eq!(broken(&|f| fs::write(f.join(MANIFEST), b"{}").expect("written")), "its manifest is missing or broken");

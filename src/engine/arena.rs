@@ -42,13 +42,7 @@ impl Arena {
     }
 
     /// A view (rows, cols) of undefined content, in the smallest free buffer that fits well or else in a new one.
-    pub(super) fn take(
-        &mut self,
-        device: &mut dyn Device,
-        rows: usize,
-        cols: usize,
-        untouched: bool,
-    ) -> Result<View, EngineError> {
+    pub(super) fn take(&mut self, device: &mut dyn Device, rows: usize, cols: usize, untouched: bool) -> Result<View, EngineError> {
         let words = size_class(rows * cols);
         let found = self
             .slots

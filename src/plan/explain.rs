@@ -130,7 +130,9 @@ fn short(value: Option<&Value>) -> String {
         None => "not there".to_owned(),
         Some(Value::Null) => "none".to_owned(),
         Some(Value::String(text)) => format!("\"{text}\""),
-        Some(Value::Object(o)) if o.len() == 1 => o.values().next().map_or_else(String::new, |v| v.to_string().trim_matches('"').to_owned()),
+        Some(Value::Object(o)) if o.len() == 1 => {
+            o.values().next().map_or_else(String::new, |v| v.to_string().trim_matches('"').to_owned())
+        }
         Some(Value::Array(items)) => format!("[{}]", items.iter().map(|v| short(Some(v))).collect::<Vec<_>>().join(", ")),
         Some(other) => other.to_string(),
     }

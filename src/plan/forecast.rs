@@ -24,7 +24,8 @@ const KEPT: u64 = 1 << 30;
 /// The forecast of one call.
 pub(super) fn forecast(checked: &Checked, call: &StageCall, inputs: &Sizes<'_>) -> Cost {
     let meaning = Meaning::of(call);
-    let networks: BTreeSet<&Output> = meaning.places.values().filter(|output| type_of(checked, output).is_some_and(Type::is_network)).collect();
+    let networks: BTreeSet<&Output> =
+        meaning.places.values().filter(|output| type_of(checked, output).is_some_and(Type::is_network)).collect();
     let parameters = |output: &Output| inputs(output).parameters;
     let tables = meaning.places.values().filter(|output| matches!(type_of(checked, output), Some(Type::Data(_))));
     let rows = tables.map(inputs).reduce(|a, b| if a.rows >= b.rows { a } else { b }).unwrap_or_default();

@@ -20,7 +20,8 @@ impl Plan {
     }
 
     fn node_json(&self, node: &Node) -> Value {
-        let inputs: serde_json::Map<String, Value> = node.places.iter().map(|(place, output)| (place.clone(), json!(self.shown(output)))).collect();
+        let inputs: serde_json::Map<String, Value> =
+            node.places.iter().map(|(place, output)| (place.clone(), json!(self.shown(output)))).collect();
         let (state, step) = match node.state {
             State::Resume(step) => ("resume".to_owned(), Some(step)),
             other => (other.to_string(), None),

@@ -70,7 +70,10 @@ impl Meaning {
 
     /// Conditions under which something exists, for a call that also runs without it.
     pub fn conditions(&mut self, name: &str, conditions: &[Condition]) -> Value {
-        let each = conditions.iter().enumerate().map(|(i, condition)| json!([condition.holds, self.formula(&format!("{name}.{i}"), &condition.formula)]));
+        let each = conditions
+            .iter()
+            .enumerate()
+            .map(|(i, condition)| json!([condition.holds, self.formula(&format!("{name}.{i}"), &condition.formula)]));
         each.collect()
     }
 }

@@ -39,9 +39,15 @@ use refusal::Refusal;
 
 /// Every code of this phase, and what it means.
 pub const CODES: &[(&str, &str)] = &[
-    ("align::plan::unreadable_file", "A file that the recipe names is not there or cannot be read. Paths start at the folder of the recipe."),
+    (
+        "align::plan::unreadable_file",
+        "A file that the recipe names is not there or cannot be read. Paths start at the folder of the recipe.",
+    ),
     ("align::plan::no_primitive", "The standard library declares an `extern stage` that this build of align does not have."),
-    ("align::plan::changed_file", "A file has other content than when the recipe was last run; `align.lock` remembers. A run uses it as it is now, and everything that is made from it is made again."),
+    (
+        "align::plan::changed_file",
+        "A file has other content than when the recipe was last run; `align.lock` remembers. A run uses it as it is now, and everything that is made from it is made again.",
+    ),
     ("align::plan::unreadable_lock", "`align.lock` is not in the form that align writes. It is replaced by the next run."),
 ];
 
@@ -101,7 +107,8 @@ impl Plan {
     /// # Errors
     /// When an outside file cannot be read, or a stage has no primitive.
     pub fn new(checked: &Checked, around: &mut Surroundings<'_>) -> Result<Self, Vec<Diagnostic>> {
-        let stages: Vec<(StageCall, Meaning)> = checked.stages.iter().map(canonical).map(|call| (call.clone(), Meaning::of(&call))).collect();
+        let stages: Vec<(StageCall, Meaning)> =
+            checked.stages.iter().map(canonical).map(|call| (call.clone(), Meaning::of(&call))).collect();
         let graph = Graph::new(&stages);
         let mut files = BTreeMap::new();
         let (mut nodes, mut streams, mut refused) = (Vec::<Node>::new(), Vec::<Fingerprint>::new(), Vec::new());
@@ -185,11 +192,15 @@ impl Plan {
     fn compare_lock(&mut self, root: &Path) {
         match Lock::read(root) {
             Ok(lock) => {
-                let changed: Vec<&String> = self.files.iter().filter(|(path, content)| lock.differs(path, content)).map(|(path, _)| path).collect();
+                let changed: Vec<&String> =
+                    self.files.iter().filter(|(path, content)| lock.differs(path, content)).map(|(path, _)| path).collect();
                 let warnings: Vec<Diagnostic> = changed.into_iter().map(|path| self.changed_file(path)).collect();
                 self.warnings.extend(warnings);
             }
-            Err(error) => self.warnings.push(Diagnostic::warning("align::plan::unreadable_lock", format!("`{LOCK}` cannot be read: {error}")).help("it is written anew by the next run")),
+            Err(error) => self.warnings.push(
+                Diagnostic::warning("align::plan::unreadable_lock", format!("`{LOCK}` cannot be read: {error}"))
+                    .help("it is written anew by the next run"),
+            ),
         }
     }
 
@@ -217,8 +228,10 @@ fn identify(
     let primitive = *primitive.ok_or_else(|| Refusal::NoPrimitive { name: call.primitive.clone(), span: call.span })?;
     let contents = contents(primitive, &call, &mut meaning, around, files)?;
     let presence = if primitive.takes_missing() { presence(checked, &mut meaning) } else { BTreeMap::new() };
-    let networks = meaning.places.values().any(|output| graph::type_of(checked, output).is_some_and(crate::recipe::types::Type::is_network));
-    let inputs = |of: &dyn Fn(StageId) -> Fingerprint| meaning.places.iter().map(|(place, output)| (place.clone(), reference(output, of))).collect();
+    let networks =
+        meaning.places.values().any(|output| graph::type_of(checked, output).is_some_and(crate::recipe::types::Type::is_network));
+    let inputs =
+        |of: &dyn Fn(StageId) -> Fingerprint| meaning.places.iter().map(|(place, output)| (place.clone(), reference(output, of))).collect();
     let key = Key {
         primitive: primitive.name().to_owned(),
         version: primitive.version(),
@@ -232,7 +245,8 @@ fn identify(
     let stream = Key { inputs: inputs(&|stage| streams[stage.0].clone()), numerics: None, ..key.clone() }.fingerprint();
     let fingerprint = key.fingerprint();
     let words = stream.words();
-    let node = Node { call, key, fingerprint, stream: words, places: meaning.places, state: State::Run, cost: Cost::default(), seconds: None };
+    let node =
+        Node { call, key, fingerprint, stream: words, places: meaning.places, state: State::Run, cost: Cost::default(), seconds: None };
     Ok((node, stream))
 }
 
@@ -243,12 +257,23 @@ fn reference(output: &Output, fingerprint: &dyn Fn(StageId) -> Fingerprint) -> S
 }
 
 /// The content of every outside file; what remains of its path in the arguments is what says how to read it.
-fn contents(primitive: &dyn Primitive, call: &StageCall, meaning: &mut Meaning, around: &mut Surroundings<'_>, files: &mut BTreeMap<String, Content>) -> Result<BTreeMap<String, String>, Refusal> {
+fn contents(
+    primitive: &dyn Primitive,
+    call: &StageCall,
+    meaning: &mut Meaning,
+    around: &mut Surroundings<'_>,
+    files: &mut BTreeMap<String, Content>,
+) -> Result<BTreeMap<String, String>, Refusal> {
     let mut found = BTreeMap::new();
     for argument in primitive.file_arguments() {
         let Ok(Some(written)) = Call::new(call).get::<Option<String>>(argument) else { continue };
         let path = around.root.join(&written);
-        let unreadable = |at: &Path, error: std::io::Error| Refusal::Unreadable { path: at.to_owned(), written: written.clone(), error, span: call.span };
+        let unreadable = |at: &Path, error: std::io::Error| Refusal::Unreadable {
+            path: at.to_owned(),
+            written: written.clone(),
+            error,
+            span: call.span,
+        };
         let read = primitive.outside_files(&path).map_err(|e| unreadable(&path, e))?;
         let content = outside::content(&path, &read, around.hashes).map_err(|(at, e)| unreadable(&at, e))?;
         found.insert((*argument).to_owned(), content.blake3.clone());

@@ -66,7 +66,8 @@ fn state_of(plan: &Plan, at: StageId, shelf: &dyn Shelf, primitives: &[&'static 
         Found::Partial(step) => (State::Resume(step), None),
         Found::Nothing => (State::Run, None),
         Found::Damaged(how) => {
-            let warning = Diagnostic::warning("align::run::damaged_artifact", format!("the stored result of `{}` is damaged: {how}", node.call.name));
+            let warning =
+                Diagnostic::warning("align::run::damaged_artifact", format!("the stored result of `{}` is damaged: {how}", node.call.name));
             (State::Run, Some(warning.at(node.call.span, "made again").help("it is set aside and not used; check the disk")))
         }
     }

@@ -56,12 +56,22 @@ pub struct Callee<'a> {
 
 impl<'a> Elaborator<'a> {
     /// Sorts a call's arguments to the parameters of what is called.
-    pub fn matched(&mut self, callee: Callee<'a>, receiver: Option<Typed>, args: &'a [Entry], scope: &Scope<'a>, span: Span) -> Outcome<Matched<'a>> {
+    pub fn matched(
+        &mut self,
+        callee: Callee<'a>,
+        receiver: Option<Typed>,
+        args: &'a [Entry],
+        scope: &Scope<'a>,
+        span: Span,
+    ) -> Outcome<Matched<'a>> {
         let mut matched = Matched { plain: BTreeMap::new(), rest: BTreeMap::new(), implicit: None };
         let mut refused = false;
         let mut written: BTreeMap<Arc<str>, Span> = BTreeMap::new();
         let mut positions = callee.params.iter().filter(|p| !p.rest);
-        let positional = receiver.map(Given::Known).into_iter().chain(args.iter().filter(|a| a.name.is_none() && !a.spread).map(|a| Given::Written(&a.value)));
+        let positional = receiver
+            .map(Given::Known)
+            .into_iter()
+            .chain(args.iter().filter(|a| a.name.is_none() && !a.spread).map(|a| Given::Written(&a.value)));
         for given in positional {
             match positions.next() {
                 Some(param) => {
@@ -70,7 +80,12 @@ impl<'a> Elaborator<'a> {
                 }
                 None => {
                     let taken = callee.params.iter().filter(|p| !p.rest).count();
-                    self.report(Mistake::TooManyArguments { callee: callee.name.clone(), taken, span: given.span(), declared: callee.span });
+                    self.report(Mistake::TooManyArguments {
+                        callee: callee.name.clone(),
+                        taken,
+                        span: given.span(),
+                        declared: callee.span,
+                    });
                     refused = true;
                 }
             }
@@ -90,7 +105,13 @@ impl<'a> Elaborator<'a> {
         for param in callee.params.iter().filter(|p| !p.rest && p.default.is_none() && !is_optional(p.ty.as_ref())) {
             if !matched.plain.contains_key(&param.name.text) {
                 let doc = param.doc.clone();
-                self.report(Mistake::MissingArgument { name: param.name.text.clone(), callee: callee.name.clone(), doc, span, declared: param.span });
+                self.report(Mistake::MissingArgument {
+                    name: param.name.text.clone(),
+                    callee: callee.name.clone(),
+                    doc,
+                    span,
+                    declared: param.span,
+                });
                 refused = true;
             }
         }
@@ -125,7 +146,14 @@ impl<'a> Elaborator<'a> {
         Err(self.report(Mistake::UnknownArgument { name: name.clone(), callee: callee.name.clone(), known, span }))
     }
 
-    fn spread(&mut self, callee: &Callee<'a>, entry: &'a Entry, scope: &Scope<'a>, written: &BTreeMap<Arc<str>, Span>, matched: &mut Matched<'a>) -> Outcome<()> {
+    fn spread(
+        &mut self,
+        callee: &Callee<'a>,
+        entry: &'a Entry,
+        scope: &Scope<'a>,
+        written: &BTreeMap<Arc<str>, Span>,
+        matched: &mut Matched<'a>,
+    ) -> Outcome<()> {
         let value = self.expression(&entry.value, scope, None)?;
         let Value::Record(fields) = value.value else { return Err(self.report(Mistake::NotARecord { found: value.ty, span: entry.span })) };
         for (name, field) in fields {
@@ -178,12 +206,15 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Applies `limit name = n` of the chosen profile.
-    fn limited(&self, value: Typed, name: &str) -> Typed {
+    pub fn limited(&self, value: Typed, name: &str) -> Typed {
         let Some(limit) = self.limits.get(name) else { return value };
-        match value.as_constant().and_then(|c| c.number()) {
-            Some(x) if x > *limit => {
-                #[expect(clippy::cast_possible_truncation, reason = "a limit on an integer is a whole number")]
-                let cell = if value.ty.unwrapped() == &Type::Int { Cell::Int(*limit as i64) } else { Cell::Float(*limit) };
+        #[expect(clippy::cast_possible_truncation, reason = "a limit on an integer is a whole number")]
+        let whole = Cell::Int(*limit as i64);
+        match value.as_constant() {
+            // without a number of its own an option goes on without end: the limit is its number
+            Some(Cell::None) => Typed::constant(Type::Int, whole, value.span),
+            Some(known) if known.number().is_some_and(|x| x > *limit) => {
+                let cell = if value.ty.unwrapped() == &Type::Int { whole } else { Cell::Float(*limit) };
                 Typed::constant(value.ty, cell, value.span)
             }
             _ => value,
@@ -241,7 +272,8 @@ impl<'a> Elaborator<'a> {
             return Err(self.report(Mistake::NothingToScore { span }));
         }
         let column = |name: &str, ty| Typed::formula(ty, Kind::Column(name.into()), span);
-        let sequence = self.word("after", vec![column("prompt", Type::Dialogue), column("completion", Type::Completion)], Type::Sequence, span)?;
+        let sequence =
+            self.word("after", vec![column("prompt", Type::Dialogue), column("completion", Type::Completion)], Type::Sequence, span)?;
         self.word("score", vec![scorer, sequence], Type::Float, span)
     }
 }

@@ -36,13 +36,15 @@ impl<'a> Elaborator<'a> {
 
     /// Checks `-p` names and the profile, and takes over its limits.
     fn settings(&mut self, root: ModuleId) {
-        let known: Vec<Arc<str>> = self.root_items().filter_map(|i| if let ItemKind::Param(b) = &i.kind { Some(b.name.text.clone()) } else { None }).collect();
+        let known: Vec<Arc<str>> =
+            self.root_items().filter_map(|i| if let ItemKind::Param(b) = &i.kind { Some(b.name.text.clone()) } else { None }).collect();
         for (name, _) in &self.options.params {
             if !known.iter().any(|k| **k == **name) {
                 self.report(Mistake::UnknownParam { name: name.clone(), known: known.clone() });
             }
         }
-        let profiles: Vec<&'a Profile> = self.root_items().filter_map(|i| if let ItemKind::Profile(p) = &i.kind { Some(p) } else { None }).collect();
+        let profiles: Vec<&'a Profile> =
+            self.root_items().filter_map(|i| if let ItemKind::Profile(p) = &i.kind { Some(p) } else { None }).collect();
         for setting in profiles.iter().flat_map(|p| &p.settings).filter(|s| !s.limit && !known.contains(&s.name.text)) {
             self.report(Mistake::UnknownSetting { name: setting.name.text.clone(), known: known.clone(), span: setting.name.span });
         }
@@ -75,7 +77,12 @@ impl<'a> Elaborator<'a> {
         let param = Param { name: &binder.name.text, wanted: &wanted, ty: Some(ty) };
         if let Some((_, text)) = self.options.params.iter().rev().find(|(n, _)| **n == *binder.name.text) {
             let Some(cell) = parse_value(text, &wanted) else {
-                return Err(self.report(Mistake::BadParam { name: binder.name.text.clone(), text: text.clone(), ty: wanted.clone(), span: binder.span }));
+                return Err(self.report(Mistake::BadParam {
+                    name: binder.name.text.clone(),
+                    text: text.clone(),
+                    ty: wanted.clone(),
+                    span: binder.span,
+                }));
             };
             let value = Typed::constant(wanted.clone(), cell, binder.span);
             return self.argument(&Given::Known(value), &param, &scope);
@@ -95,7 +102,8 @@ impl<'a> Elaborator<'a> {
     // ── The recipe ──────────────────────────────────────────────────────────
 
     fn chosen_recipe(&mut self) -> Outcome<&'a Recipe> {
-        let recipes: Vec<&'a Recipe> = self.root_items().filter_map(|i| if let ItemKind::Recipe(r) = &i.kind { Some(r) } else { None }).collect();
+        let recipes: Vec<&'a Recipe> =
+            self.root_items().filter_map(|i| if let ItemKind::Recipe(r) = &i.kind { Some(r) } else { None }).collect();
         let known: Vec<Arc<str>> = recipes.iter().map(|r| r.name.text.clone()).collect();
         match (&self.options.recipe, recipes.as_slice()) {
             (Some(wanted), all) => match all.iter().find(|r| *r.name.text == **wanted) {
@@ -121,7 +129,13 @@ impl<'a> Elaborator<'a> {
                 refused |= matches!(self.local(&scope, &name.text, name.span), Some(Err(Refused)));
             }
         }
-        let mut checked = Checked { name: recipe.name.text.clone(), title: recipe.title.clone(), stages: Vec::new(), expectations: Vec::new(), exports: Vec::new() };
+        let mut checked = Checked {
+            name: recipe.name.text.clone(),
+            title: recipe.title.clone(),
+            stages: Vec::new(),
+            expectations: Vec::new(),
+            exports: Vec::new(),
+        };
         for statement in &recipe.body {
             refused |= self.statement(statement, &scope, &mut checked).is_err();
         }
@@ -147,11 +161,16 @@ impl<'a> Elaborator<'a> {
     fn statement(&mut self, statement: &'a Statement, scope: &Scope<'a>, checked: &mut Checked) -> Outcome<()> {
         match &statement.kind {
             StatementKind::Bind { .. } => Ok(()),
-            StatementKind::Gate { .. } => Err(self.report(Mistake::Misplaced { what: "`gate`", place: "a recipe; it ends a round of `repeat`", span: statement.span })),
+            StatementKind::Gate { .. } => Err(self.report(Mistake::Misplaced {
+                what: "`gate`",
+                place: "a recipe; it ends a round of `repeat`",
+                span: statement.span,
+            })),
             StatementKind::Expect { condition, message } => {
                 let asked = self.expression(condition, scope, Some(&Type::Bool))?;
                 let asked = self.fit(asked, &Type::Bool, scope, None)?;
-                let text = self.sources.get(condition.span.file).text[condition.span.range()].split_whitespace().collect::<Vec<_>>().join(" ");
+                let text =
+                    self.sources.get(condition.span.file).text[condition.span.range()].split_whitespace().collect::<Vec<_>>().join(" ");
                 let condition = asked.as_formula().ok_or(Refused)?;
                 checked.expectations.push(Expectation { text, condition, message: message.clone(), span: statement.span });
                 Ok(())
@@ -159,9 +178,13 @@ impl<'a> Elaborator<'a> {
             StatementKind::Export { value, path } => {
                 let what = self.expression(value, scope, None)?;
                 let path = self.expression(path, scope, Some(&Type::Path))?;
-                let Some(Cell::Text(path)) = path.as_constant() else { return Err(self.report(Mistake::NotConstant { name: "the path".into(), span: path.span })) };
-                let Some(output) = what.as_artifact() else { return Err(self.report(Mistake::NotExportable { found: what.ty, span: what.span })) };
-                if let Some(first) = checked.exports.iter().find(|e| e.path == PathBuf::from(&*path)) {
+                let Some(Cell::Text(path)) = path.as_constant() else {
+                    return Err(self.report(Mistake::NotConstant { name: "the path".into(), span: path.span }));
+                };
+                let Some(output) = what.as_artifact() else {
+                    return Err(self.report(Mistake::NotExportable { found: what.ty, span: what.span }));
+                };
+                if let Some(first) = checked.exports.iter().find(|e| e.path.as_os_str() == &*path) {
                     let first = first.span;
                     return Err(self.report(Mistake::ExportTwice { path: path.to_string(), span: statement.span, first }));
                 }
@@ -209,7 +232,14 @@ impl<'a> Elaborator<'a> {
         };
     }
 
-    fn loose_objective(&mut self, item: &'a crate::syntax::tree::Objective, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, span: Span) -> Outcome<()> {
+    fn loose_objective(
+        &mut self,
+        item: &'a crate::syntax::tree::Objective,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        span: Span,
+    ) -> Outcome<()> {
         let value = self.objective(item, module, matched, scope, span)?;
         let Value::Objective(bound) = &value.value else { return Ok(()) };
         // nobody said yet where it runs: `rl` allows all that `train` does
@@ -236,7 +266,9 @@ impl<'a> Elaborator<'a> {
                     let first = words.first()?.clone();
                     Typed::constant(wanted, Cell::Text(first), param.span)
                 }
-                Type::Model | Type::Scorer | Type::Critic | Type::Network | Type::Data(_) => Typed::artifact(wanted, StageId(usize::MAX), Vec::new(), param.span),
+                Type::Model | Type::Scorer | Type::Critic | Type::Network | Type::Data(_) => {
+                    Typed::artifact(wanted, StageId(usize::MAX), Vec::new(), param.span)
+                }
                 _ => return None,
             };
             matched.plain.insert(param.name.text.clone(), Given::Known(value));

@@ -18,11 +18,20 @@ use super::value::{Extra, Typed, Value};
 
 impl<'a> Elaborator<'a> {
     /// `f(args)` or `receiver.f(args)`.
-    pub fn call(&mut self, callee: &'a Name, receiver: Option<Typed>, args: &'a [Entry], span: Span, scope: &Scope<'a>, wanted: Option<&Type>) -> Outcome<Typed> {
+    pub fn call(
+        &mut self,
+        callee: &'a Name,
+        receiver: Option<Typed>,
+        args: &'a [Entry],
+        span: Span,
+        scope: &Scope<'a>,
+        wanted: Option<&Type>,
+    ) -> Outcome<Typed> {
         let Some(found) = self.library.find(scope.module, &callee.text) else {
             return Err(self.unknown_function(callee, scope));
         };
-        let target = |params: &'a [Binder], implicit| Callee { name: &callee.text, params, module: found.module, implicit, span: callee.span };
+        let target =
+            |params: &'a [Binder], implicit| Callee { name: &callee.text, params, module: found.module, implicit, span: callee.span };
         match &found.item.kind {
             ItemKind::Fn(item) => {
                 let matched = self.matched(target(&item.params, None), receiver, args, scope, span)?;
@@ -46,9 +55,12 @@ impl<'a> Elaborator<'a> {
                 let matched = self.matched(target(&objective.params, Some("on")), receiver, args, scope, span)?;
                 self.inside(&callee.text, span, |this| this.objective(objective, found.module, &matched, scope, span))
             }
-            ItemKind::Use(_) | ItemKind::Param(_) | ItemKind::Type(_) | ItemKind::ExternType { .. } | ItemKind::Recipe(_) | ItemKind::Profile(_) => {
-                Err(self.report(Mistake::NotCallable { name: callee.text.clone(), span: callee.span }))
-            }
+            ItemKind::Use(_)
+            | ItemKind::Param(_)
+            | ItemKind::Type(_)
+            | ItemKind::ExternType { .. }
+            | ItemKind::Recipe(_)
+            | ItemKind::Profile(_) => Err(self.report(Mistake::NotCallable { name: callee.text.clone(), span: callee.span })),
         }
     }
 
@@ -97,7 +109,15 @@ impl<'a> Elaborator<'a> {
     }
 
     /// One plain parameter: its argument, its default, or `none`.
-    pub fn bind_param(&mut self, param: &'a Binder, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, inner: &Scope<'a>, generics: &mut Generics) -> Outcome<Typed> {
+    pub fn bind_param(
+        &mut self,
+        param: &'a Binder,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        inner: &Scope<'a>,
+        generics: &mut Generics,
+    ) -> Outcome<Typed> {
         let given = matched.plain.get(&param.name.text);
         let Some(ty) = &param.ty else {
             return match (given, &param.default) {
@@ -113,7 +133,7 @@ impl<'a> Elaborator<'a> {
         let value = match (given, &param.default) {
             (Some(given), _) => self.argument(given, &as_param, scope)?,
             (None, Some(default)) => self.argument(&Given::Written(default), &as_param, inner)?,
-            (None, None) => Typed::constant(Type::Unknown, Cell::None, param.span),
+            (None, None) => self.limited(Typed::constant(Type::Unknown, Cell::None, param.span), &param.name.text),
         };
         let before = generics.clone();
         let resolver = Resolver { library: self.library, module, generics: &before };
@@ -127,7 +147,14 @@ impl<'a> Elaborator<'a> {
     }
 
     /// `...training: Training = { lr: 1e-6 }`: the fields that were given, over those of the default.
-    fn options(&mut self, param: &'a Binder, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, inner: &Scope<'a>) -> Outcome<Typed> {
+    fn options(
+        &mut self,
+        param: &'a Binder,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        inner: &Scope<'a>,
+    ) -> Outcome<Typed> {
         let Some(ty) = &param.ty else { return Err(self.report(Mistake::OptionsWithoutType { span: param.span })) };
         let mut fields: Vec<(Arc<str>, Typed)> = Vec::new();
         let generics = Generics::new();
@@ -157,7 +184,14 @@ impl<'a> Elaborator<'a> {
         self.argument(given, &Param { name: &field.name.text, wanted: &wanted, ty: Some(field.ty) }, scope)
     }
 
-    pub fn inline_fn(&mut self, item: &'a FnItem, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, span: Span) -> Outcome<Typed> {
+    pub fn inline_fn(
+        &mut self,
+        item: &'a FnItem,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        span: Span,
+    ) -> Outcome<Typed> {
         let inner = self.bind_params(&item.params, module, matched, scope)?;
         let Some(result) = &item.result else { return Ok(self.expression(&item.body, &inner, None)?.at(span)) };
         let wanted = self.resolve(&inner, result)?;
@@ -176,7 +210,14 @@ impl<'a> Elaborator<'a> {
         result
     }
 
-    pub fn stage_body(&mut self, stage: &'a Stage, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, span: Span) -> Outcome<Typed> {
+    pub fn stage_body(
+        &mut self,
+        stage: &'a Stage,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        span: Span,
+    ) -> Outcome<Typed> {
         let inner = self.bind_params(&stage.signature.params, module, matched, scope)?;
         let inner = Scope { row: None, body_row: None, ..inner };
         for bind in &stage.binds {
@@ -198,10 +239,15 @@ impl<'a> Elaborator<'a> {
 
     /// The extras that a stage promises: the body's bindings of those names, else its result's own.
     fn with_extras(&mut self, signature: &'a Signature, value: Typed, inner: &Scope<'a>, span: Span) -> Outcome<Typed> {
-        let names: Vec<&Name> = signature.output.extras.iter().filter_map(|f| match f {
-            crate::syntax::tree::Field::Named { name, .. } => Some(name),
-            crate::syntax::tree::Field::Spread { .. } => None,
-        }).collect();
+        let names: Vec<&Name> = signature
+            .output
+            .extras
+            .iter()
+            .filter_map(|f| match f {
+                crate::syntax::tree::Field::Named { name, .. } => Some(name),
+                crate::syntax::tree::Field::Spread { .. } => None,
+            })
+            .collect();
         if names.is_empty() {
             return Ok(value.at(span));
         }
@@ -215,7 +261,13 @@ impl<'a> Elaborator<'a> {
                 Some(bound) => Extra::Here(bound?),
                 None => match own.iter().find(|(n, _)| *n == name.text) {
                     Some((_, extra)) => extra.clone(),
-                    None => return Err(self.report(Mistake::MissingExtra { name: name.text.clone(), stage: signature.name.text.clone(), span: name.span })),
+                    None => {
+                        return Err(self.report(Mistake::MissingExtra {
+                            name: name.text.clone(),
+                            stage: signature.name.text.clone(),
+                            span: name.span,
+                        }));
+                    }
                 },
             };
             extras.push((name.text.clone(), extra));

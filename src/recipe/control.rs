@@ -106,7 +106,9 @@ impl<'a> Elaborator<'a> {
 
     fn counts(&mut self, range: &'a Expr, scope: &Scope<'a>) -> Outcome<std::ops::Range<i64>> {
         let value = self.expression(range, scope, None)?;
-        let Value::Range { low, high } = &value.value else { return Err(self.report(Mistake::NotARange { found: value.ty, span: range.span })) };
+        let Value::Range { low, high } = &value.value else {
+            return Err(self.report(Mistake::NotARange { found: value.ty, span: range.span }));
+        };
         match (&low.kind, &high.kind) {
             (Kind::Const(Cell::Int(low)), Kind::Const(Cell::Int(high))) if high - low <= ROUNDS && low < high => Ok(*low..*high),
             (Kind::Const(_), Kind::Const(_)) => Err(self.report(Mistake::RoundCount { most: ROUNDS, span: range.span })),
@@ -114,7 +116,14 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn round(&mut self, body: &'a [Statement], inner: &Scope<'a>, carried: &[Arc<str>], label: &str, keep: Option<&'a Expr>) -> Outcome<Round> {
+    fn round(
+        &mut self,
+        body: &'a [Statement],
+        inner: &Scope<'a>,
+        carried: &[Arc<str>],
+        label: &str,
+        keep: Option<&'a Expr>,
+    ) -> Outcome<Round> {
         self.path.push(label.to_owned());
         let round = self.round_body(body, inner, carried, keep);
         self.path.pop();
@@ -154,7 +163,14 @@ impl<'a> Elaborator<'a> {
         Ok(round)
     }
 
-    fn round_binding(&mut self, name: &'a Name, value: &'a Expr, inner: &Scope<'a>, carried: &[Arc<str>], round: &mut Round) -> Outcome<()> {
+    fn round_binding(
+        &mut self,
+        name: &'a Name,
+        value: &'a Expr,
+        inner: &Scope<'a>,
+        carried: &[Arc<str>],
+        round: &mut Round,
+    ) -> Outcome<()> {
         if inner.contains(&name.text) && !carried.contains(&name.text) {
             return Err(self.report(Mistake::Shadowed { name: name.text.clone(), span: name.span }));
         }
@@ -188,8 +204,10 @@ impl<'a> Elaborator<'a> {
         let Some(last) = rounds.last().cloned() else { return Err(Refused) };
         let mut fields = Vec::new();
         for (name, value) in &last.bindings {
-            let candidates: Vec<Typed> = rounds.iter().filter_map(|r| r.bindings.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())).collect();
-            let value = if conditional || keep.is_some() { self.choose(name, &candidates, &rounds, keep.as_ref(), span)? } else { value.clone() };
+            let candidates: Vec<Typed> =
+                rounds.iter().filter_map(|r| r.bindings.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())).collect();
+            let value =
+                if conditional || keep.is_some() { self.choose(name, &candidates, &rounds, keep.as_ref(), span)? } else { value.clone() };
             fields.push((name.clone(), value));
         }
         fields.push((list.into(), lists(&rounds, span)));
@@ -199,7 +217,8 @@ impl<'a> Elaborator<'a> {
     fn choose(&mut self, name: &Arc<str>, candidates: &[Typed], rounds: &[Round], keep: Option<&Keep>, span: Span) -> Outcome<Typed> {
         let first = &candidates[0];
         if let Value::With { extras, .. } = &first.value {
-            let mains: Vec<Typed> = candidates.iter().map(|c| if let Value::With { main, .. } = &c.value { (**main).clone() } else { c.clone() }).collect();
+            let mains: Vec<Typed> =
+                candidates.iter().map(|c| if let Value::With { main, .. } = &c.value { (**main).clone() } else { c.clone() }).collect();
             let main_value = self.choose(name, &mains, rounds, keep, span)?;
             let extras = extras.iter().map(|(n, e)| (n.clone(), e.clone())).filter(|(_, e)| matches!(e, Extra::NoEval)).collect();
             return Ok(Typed { ty: first.ty.clone(), value: Value::With { main: Box::new(main_value), extras }, span });
@@ -207,10 +226,15 @@ impl<'a> Elaborator<'a> {
         let outputs: Option<Vec<_>> = candidates.iter().map(Typed::as_artifact).collect();
         let Some(outputs) = outputs.filter(|_| first.as_constant().is_none()) else { return Ok(candidates[candidates.len() - 1].clone()) };
         let labelled = |formulas: Vec<Option<Formula>>| {
-            formulas.into_iter().enumerate().filter_map(|(at, f)| Some((Arc::from(at.to_string()), f?))).collect::<Vec<(Arc<str>, Formula)>>()
+            formulas
+                .into_iter()
+                .enumerate()
+                .filter_map(|(at, f)| Some((Arc::from(at.to_string()), f?)))
+                .collect::<Vec<(Arc<str>, Formula)>>()
         };
         let scores = labelled(rounds.iter().map(|r| r.score.clone()).collect());
-        let gates = rounds.iter().enumerate().flat_map(|(at, r)| r.gates.iter().map(move |g| (Arc::from(at.to_string()), g.clone()))).collect();
+        let gates =
+            rounds.iter().enumerate().flat_map(|(at, r)| r.gates.iter().map(move |g| (Arc::from(at.to_string()), g.clone()))).collect();
         let args = [
             ("candidates", Arg::Artifacts(outputs)),
             ("scores", Arg::Columns(scores)),

@@ -64,10 +64,12 @@ impl<'a> Elaborator<'a> {
         let mut formulas: Vec<Formula> = Vec::new();
         for part in parts {
             match part {
-                TextPart::Literal(text) => formulas.push(Typed::constant(Type::Text, Cell::text(text.as_str()), span).as_formula().expect("a constant is a formula")),
+                TextPart::Literal(text) => formulas
+                    .push(Typed::constant(Type::Text, Cell::text(text.as_str()), span).as_formula().expect("a constant is a formula")),
                 TextPart::Hole(hole) => {
                     let value = self.expression(hole, scope, None)?;
-                    let formula = value.as_formula().ok_or_else(|| self.report(Mistake::NotText { found: value.ty.clone(), span: hole.span }))?;
+                    let formula =
+                        value.as_formula().ok_or_else(|| self.report(Mistake::NotText { found: value.ty.clone(), span: hole.span }))?;
                     formulas.push(formula);
                 }
             }
@@ -137,7 +139,9 @@ impl<'a> Elaborator<'a> {
             }
             Value::With { main, extras } => match extras.iter().find(|(n, _)| *n == name.text) {
                 Some((_, Extra::Here(value))) => return Ok(value.clone().at(span)),
-                Some((_, Extra::NoEval)) => return Err(self.report(Mistake::NoEval { metric: name.text.clone(), span: name.span, made: receiver.span })),
+                Some((_, Extra::NoEval)) => {
+                    return Err(self.report(Mistake::NoEval { metric: name.text.clone(), span: name.span, made: receiver.span }));
+                }
                 None if main.ty.is_network() => {
                     let known = extras.iter().map(|(n, _)| n.clone()).collect();
                     return Err(self.report(Mistake::UnknownMetric { name: name.text.clone(), known, span: name.span }));
@@ -168,10 +172,15 @@ impl<'a> Elaborator<'a> {
         let at = self.fit(at, &Type::Int, scope, None)?;
         if let (Value::List(items), Some(Cell::Int(place))) = (&of.value, at.as_constant()) {
             let found = usize::try_from(place).ok().and_then(|p| items.get(p));
-            return found.cloned().map(|v| v.at(span)).ok_or_else(|| self.report(Mistake::IndexRange { place, length: items.len(), span: at.span }));
+            return found
+                .cloned()
+                .map(|v| v.at(span))
+                .ok_or_else(|| self.report(Mistake::IndexRange { place, length: items.len(), span: at.span }));
         }
         match (&of.ty, of.as_formula(), at.as_formula()) {
-            (Type::List(item), Some(list), Some(place)) => Ok(Typed::formula((**item).clone(), Kind::Index { of: list, index: place }, span)),
+            (Type::List(item), Some(list), Some(place)) => {
+                Ok(Typed::formula((**item).clone(), Kind::Index { of: list, index: place }, span))
+            }
             _ => Err(self.report(Mistake::NotAList { found: of.ty.clone(), span: of.span })),
         }
     }
@@ -205,7 +214,9 @@ impl<'a> Elaborator<'a> {
         for entry in entries {
             if entry.spread {
                 let value = self.expression(&entry.value, scope, None)?;
-                let Value::Record(more) = value.value else { return Err(self.report(Mistake::NotARecord { found: value.ty, span: entry.span })) };
+                let Value::Record(more) = value.value else {
+                    return Err(self.report(Mistake::NotARecord { found: value.ty, span: entry.span }));
+                };
                 for (name, field) in more {
                     fields.retain(|(n, _, spread)| !(*spread && *n == name));
                     fields.push((name, field, true));
@@ -293,7 +304,15 @@ impl<'a> Elaborator<'a> {
         self.word(symbol(op), vec![a, b], ty, span)
     }
 
-    fn choice(&mut self, condition: &'a Expr, then: &'a Expr, otherwise: &'a Expr, span: Span, scope: &Scope<'a>, wanted: Option<&Type>) -> Outcome<Typed> {
+    fn choice(
+        &mut self,
+        condition: &'a Expr,
+        then: &'a Expr,
+        otherwise: &'a Expr,
+        span: Span,
+        scope: &Scope<'a>,
+        wanted: Option<&Type>,
+    ) -> Outcome<Typed> {
         let asked = self.expression(condition, scope, Some(&Type::Bool))?;
         let asked = self.truth(asked, scope)?;
         if let Some(Cell::Bool(known)) = asked.as_constant() {

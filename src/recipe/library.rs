@@ -168,7 +168,14 @@ impl Library {
         }
     }
 
-    fn import(&self, source: &UseSource, names: &[Name], module: ModuleId, visible: &mut BTreeMap<Arc<str>, (ModuleId, usize)>, mistakes: &mut Vec<Mistake>) {
+    fn import(
+        &self,
+        source: &UseSource,
+        names: &[Name],
+        module: ModuleId,
+        visible: &mut BTreeMap<Arc<str>, (ModuleId, usize)>,
+        mistakes: &mut Vec<Mistake>,
+    ) {
         let (candidates, wanted): (Vec<ModuleId>, &[Name]) = match source {
             UseSource::File { path, .. } => match self.modules[module].files.get(path) {
                 Some(id) => (vec![*id], names),
@@ -180,7 +187,9 @@ impl Library {
             },
         };
         for name in wanted {
-            let found = candidates.iter().find_map(|m| own_items(&self.modules[*m].tree).find(|(n, _)| n.text == name.text).map(|(_, at)| (*m, at)));
+            let found = candidates
+                .iter()
+                .find_map(|m| own_items(&self.modules[*m].tree).find(|(n, _)| n.text == name.text).map(|(_, at)| (*m, at)));
             match found {
                 Some(_) if name.text.starts_with('_') => mistakes.push(Mistake::PrivateItem { name: name.text.clone(), span: name.span }),
                 Some(place) => {
@@ -202,7 +211,8 @@ impl Library {
         }
         let all: Vec<ModuleId> = (0..STDLIB.len()).collect();
         let module = |name: &Name| STDLIB.iter().position(|(n, _)| *n == &*name.text).map(|at| vec![at]);
-        let (rest, wanted) = if names.is_empty() { (&path[1..path.len().max(2) - 1], &path[path.len() - 1..]) } else { (&path[1..], names) };
+        let (rest, wanted) =
+            if names.is_empty() { (&path[1..path.len().max(2) - 1], &path[path.len() - 1..]) } else { (&path[1..], names) };
         match rest {
             [] if path.len() > 1 || !names.is_empty() => Ok((all, wanted)),
             [name] => module(name).map(|m| (m, wanted)).ok_or_else(|| Mistake::UnknownModule { name: name.text.clone(), span: name.span }),

@@ -170,7 +170,8 @@ impl Mistake {
             _ => None,
         };
         if let Some((row, wanted)) = rows {
-            let missing: Names = wanted.iter().filter(|(n, t)| !row.contains_key(*n) && !matches!(t, Type::Optional(_))).map(|(n, _)| n.clone()).collect();
+            let missing: Names =
+                wanted.iter().filter(|(n, t)| !row.contains_key(*n) && !matches!(t, Type::Optional(_))).map(|(n, _)| n.clone()).collect();
             if !missing.is_empty() {
                 return Self::MissingColumns { missing, row, wanted, span };
             }
@@ -181,111 +182,247 @@ impl Mistake {
     /// The mistake as it is shown.
     pub fn diagnostic(&self) -> Diagnostic {
         match self {
-            Self::UseCycle { files, span } => error("use_cycle", format!("`use` goes round in a circle: {}", circle(files))).at(*span, "this closes the circle")
+            Self::UseCycle { files, span } => error("use_cycle", format!("`use` goes round in a circle: {}", circle(files)))
+                .at(*span, "this closes the circle")
                 .help("move what both files need into a third file that uses neither"),
-            Self::UnreadableUse { path, error: why, span } => error("unreadable_use", format!("cannot read `{path}`")).at(*span, why.clone())
+            Self::UnreadableUse { path, error: why, span } => error("unreadable_use", format!("cannot read `{path}`"))
+                .at(*span, why.clone())
                 .help("the path is relative to the file that says `use`"),
-            Self::UnknownModule { name, span } => error("unknown_module", format!("unknown library `{name}`")).at(*span, "not a file of the standard library")
-                .help(format!("the standard library is `std`, with {}; a file of yours is used as `use \"file.align\".{{name}}`", listed(super::library::STDLIB.iter().skip(1).map(|(n, _)| *n)))),
-            Self::UnknownImport { name, span, known } => suggest(error("unknown_import", format!("there is no `{name}` to use")).at(*span, "not defined there"), name, known),
-            Self::PrivateItem { name, span } => error("private_item", format!("`{name}` is private")).at(*span, "names that begin with `_` stay in their file"),
-            Self::DefinedTwice { name, span, first } => error("defined_twice", format!("`{name}` is defined twice")).at(*span, "again here").at(*first, "first here")
+            Self::UnknownModule { name, span } => {
+                error("unknown_module", format!("unknown library `{name}`")).at(*span, "not a file of the standard library").help(format!(
+                    "the standard library is `std`, with {}; a file of yours is used as `use \"file.align\".{{name}}`",
+                    listed(super::library::STDLIB.iter().skip(1).map(|(n, _)| *n))
+                ))
+            }
+            Self::UnknownImport { name, span, known } => {
+                suggest(error("unknown_import", format!("there is no `{name}` to use")).at(*span, "not defined there"), name, known)
+            }
+            Self::PrivateItem { name, span } => {
+                error("private_item", format!("`{name}` is private")).at(*span, "names that begin with `_` stay in their file")
+            }
+            Self::DefinedTwice { name, span, first } => error("defined_twice", format!("`{name}` is defined twice"))
+                .at(*span, "again here")
+                .at(*first, "first here")
                 .help("give one of them another name"),
 
             Self::UnknownParam { name, known } => suggest(error("unknown_param", format!("the file has no `param {name}`")), name, known),
-            Self::BadParam { name, text, ty, span } => error("bad_param", format!("`{text}` is no value for `{name}`")).at(*span, format!("expected {ty}")),
-            Self::UnsetParam { name, span } => error("unset_param", format!("`{name}` has no value")).at(*span, "no default here").help(format!("pass `-p {name}=…`, or give it a default: `= …`")),
-            Self::UnknownProfile { name, known } => suggest(error("unknown_profile", format!("the file has no `profile {name}`")), name, known),
-            Self::UnknownSetting { name, known, span } => suggest(error("unknown_setting", format!("a profile sets params, and `{name}` is none")).at(*span, "not a `param` of this file"), name, known),
-            Self::UnknownRecipe { name, known } => suggest(error("unknown_recipe", format!("the file has no recipe `{name}`")), name, known),
-            Self::WhichRecipe { known } => error("which_recipe", "the file has several recipes").help(format!("name one: {}", listed(known.iter().map(|n| &**n)))),
+            Self::BadParam { name, text, ty, span } => {
+                error("bad_param", format!("`{text}` is no value for `{name}`")).at(*span, format!("expected {ty}"))
+            }
+            Self::UnsetParam { name, span } => error("unset_param", format!("`{name}` has no value"))
+                .at(*span, "no default here")
+                .help(format!("pass `-p {name}=…`, or give it a default: `= …`")),
+            Self::UnknownProfile { name, known } => {
+                suggest(error("unknown_profile", format!("the file has no `profile {name}`")), name, known)
+            }
+            Self::UnknownSetting { name, known, span } => suggest(
+                error("unknown_setting", format!("a profile sets params, and `{name}` is none")).at(*span, "not a `param` of this file"),
+                name,
+                known,
+            ),
+            Self::UnknownRecipe { name, known } => {
+                suggest(error("unknown_recipe", format!("the file has no recipe `{name}`")), name, known)
+            }
+            Self::WhichRecipe { known } => {
+                error("which_recipe", "the file has several recipes").help(format!("name one: {}", listed(known.iter().map(|n| &**n))))
+            }
             Self::NoRecipe => error("no_recipe", "the file has no recipe").help("write `recipe name { … }`"),
 
-            Self::NothingToEvaluate { name, known } => suggest(error("nothing_to_evaluate", format!("no objective or function is called `{name}`")), name, known),
+            Self::NothingToEvaluate { name, known } => {
+                suggest(error("nothing_to_evaluate", format!("no objective or function is called `{name}`")), name, known)
+            }
 
-            Self::UnknownName { name, span, known } => suggest(error("unknown_name", format!("unknown name `{name}`")).at(*span, "not defined here"), name, known),
+            Self::UnknownName { name, span, known } => {
+                suggest(error("unknown_name", format!("unknown name `{name}`")).at(*span, "not defined here"), name, known)
+            }
             Self::UnknownFunction { name, span, known, module, std } => unknown_function(name, *span, known, *module, std),
-            Self::UnknownType { name, span, known } => suggest(error("unknown_type", format!("unknown type `{name}`")).at(*span, "no type of this name"), name, known),
+            Self::UnknownType { name, span, known } => {
+                suggest(error("unknown_type", format!("unknown type `{name}`")).at(*span, "no type of this name"), name, known)
+            }
             Self::UnknownWord { name, words, span } => {
-                let found = error("unknown_word", format!("`{name}` is none of {}", listed(words.iter().map(|w| &**w)))).at(*span, "expected one of these words");
+                let found = error("unknown_word", format!("`{name}` is none of {}", listed(words.iter().map(|w| &**w))))
+                    .at(*span, "expected one of these words");
                 suggest(found, name, words)
             }
             Self::UnknownColumn { name, row, span } => {
                 let known: Names = row.keys().cloned().collect();
-                let found = error("unknown_column", format!("the rows have no column `.{name}`")).at(*span, format!("they have {}", columns(row)));
+                let found =
+                    error("unknown_column", format!("the rows have no column `.{name}`")).at(*span, format!("they have {}", columns(row)));
                 match did_you_mean(name, known.iter().map(|k| &**k)) {
                     Some(near) => found.help(format!("did you mean `.{near}`?")),
                     None => found,
                 }
             }
-            Self::UnknownMember { name, of, known, span } => suggest(error("unknown_member", format!("`{name}` is no part of {}", short(of))).at(*span, has(known)), name, known),
-            Self::UnknownMetric { name, known, span } => suggest(error("unknown_metric", format!("this stage has no metric `{name}`")).at(*span, has(known)), name, known),
-            Self::NoEval { metric, span, made } => error("no_eval", format!("`{metric}` was not measured")).at(*span, "measured on `eval:` rows").at(*made, "called without `eval:`")
+            Self::UnknownMember { name, of, known, span } => {
+                suggest(error("unknown_member", format!("`{name}` is no part of {}", short(of))).at(*span, has(known)), name, known)
+            }
+            Self::UnknownMetric { name, known, span } => {
+                suggest(error("unknown_metric", format!("this stage has no metric `{name}`")).at(*span, has(known)), name, known)
+            }
+            Self::NoEval { metric, span, made } => error("no_eval", format!("`{metric}` was not measured"))
+                .at(*span, "measured on `eval:` rows")
+                .at(*made, "called without `eval:`")
                 .help("add `eval:` with rows that the stage does not train on"),
-            Self::ColumnWithoutDot { name, span } => error("column_without_dot", format!("unknown name `{name}`")).at(*span, "the rows have a column of this name").help(format!("columns are written with a dot: `.{name}`")),
-            Self::ItemWithoutCall { name, span } => error("item_without_call", format!("`{name}` is not a value")).at(*span, "a function, stage or objective").help(format!("call it: `{name}(…)`")),
-            Self::NotCallable { name, span } => error("not_callable", format!("`{name}` cannot be called")).at(*span, "not a function, stage or objective"),
-            Self::Shadowed { name, span } => error("shadowed", format!("`{name}` already has a value here")).at(*span, "bound again").help("a name is bound once: choose another"),
-            Self::NoRow { column, span } => error("no_row", format!("there is no row here to take `.{column}` from")).at(*span, "outside of a formula over rows")
+            Self::ColumnWithoutDot { name, span } => error("column_without_dot", format!("unknown name `{name}`"))
+                .at(*span, "the rows have a column of this name")
+                .help(format!("columns are written with a dot: `.{name}`")),
+            Self::ItemWithoutCall { name, span } => error("item_without_call", format!("`{name}` is not a value"))
+                .at(*span, "a function, stage or objective")
+                .help(format!("call it: `{name}(…)`")),
+            Self::NotCallable { name, span } => {
+                error("not_callable", format!("`{name}` cannot be called")).at(*span, "not a function, stage or objective")
+            }
+            Self::Shadowed { name, span } => error("shadowed", format!("`{name}` already has a value here"))
+                .at(*span, "bound again")
+                .help("a name is bound once: choose another"),
+            Self::NoRow { column, span } => error("no_row", format!("there is no row here to take `.{column}` from"))
+                .at(*span, "outside of a formula over rows")
                 .help(format!("columns are read inside `with`, `filter`, `measure` and objectives: `rows.with(x: .{column})`")),
 
-            Self::UnknownArgument { name, callee, known, span } => suggest(error("unknown_argument", format!("`{callee}` takes no argument `{name}`")).at(*span, "not a parameter"), name, known),
-            Self::RepeatedArgument { name, span, first } => error("repeated_argument", format!("`{name}` is given twice")).at(*span, "again here").at(*first, "first here"),
+            Self::UnknownArgument { name, callee, known, span } => suggest(
+                error("unknown_argument", format!("`{callee}` takes no argument `{name}`")).at(*span, "not a parameter"),
+                name,
+                known,
+            ),
+            Self::RepeatedArgument { name, span, first } => {
+                error("repeated_argument", format!("`{name}` is given twice")).at(*span, "again here").at(*first, "first here")
+            }
             Self::MissingArgument { name, callee, doc, span, declared } => {
-                let found = error("missing_argument", format!("`{callee}` needs `{name}`")).at(*span, format!("no `{name}` here")).at(*declared, "asked for here");
+                let found = error("missing_argument", format!("`{callee}` needs `{name}`"))
+                    .at(*span, format!("no `{name}` here"))
+                    .at(*declared, "asked for here");
                 if doc.is_empty() { found } else { found.help(doc.clone()) }
             }
-            Self::TooManyArguments { callee, taken, span, .. } => error("too_many_arguments", format!("`{callee}` takes {taken} argument{} by position", plural(*taken))).at(*span, "one too many")
-                .help("options are given by name: `name: value`"),
-            Self::FieldWithoutName { span } => error("field_without_name", "a record's field needs a name").at(*span, "write `name: value`"),
-            Self::OptionsWithoutType { span } => error("options_without_type", "this parameter needs a type").at(*span, "write `name: Type`"),
-            Self::NoColumns { stage, span } => error("no_columns", format!("`{stage}` was given no columns")).at(*span, "nothing to work out").help(format!("name what it should give: `{stage}(name: formula)`")),
-            Self::OutOfRange { name, value, range, span, declared } => error("out_of_range", format!("`{name}` is {value}, outside of {range}")).at(*span, "out of range").at(*declared, "the range is declared here"),
-            Self::NotConstant { name, span } => error("not_constant", format!("{name} must be known before anything runs")).at(*span, "depends on what a stage will produce"),
+            Self::TooManyArguments { callee, taken, span, .. } => {
+                error("too_many_arguments", format!("`{callee}` takes {taken} argument{} by position", plural(*taken)))
+                    .at(*span, "one too many")
+                    .help("options are given by name: `name: value`")
+            }
+            Self::FieldWithoutName { span } => {
+                error("field_without_name", "a record's field needs a name").at(*span, "write `name: value`")
+            }
+            Self::OptionsWithoutType { span } => {
+                error("options_without_type", "this parameter needs a type").at(*span, "write `name: Type`")
+            }
+            Self::NoColumns { stage, span } => error("no_columns", format!("`{stage}` was given no columns"))
+                .at(*span, "nothing to work out")
+                .help(format!("name what it should give: `{stage}(name: formula)`")),
+            Self::OutOfRange { name, value, range, span, declared } => {
+                error("out_of_range", format!("`{name}` is {value}, outside of {range}"))
+                    .at(*span, "out of range")
+                    .at(*declared, "the range is declared here")
+            }
+            Self::NotConstant { name, span } => error("not_constant", format!("{name} must be known before anything runs"))
+                .at(*span, "depends on what a stage will produce"),
 
             Self::Mismatch { param, found, wanted, span } => {
                 let place = param.as_ref().map_or(String::new(), |p| format!("`{p}`: "));
-                let shown = error("type_mismatch", format!("{place}expected {}, found {}", short(wanted), short(found))).at(*span, format!("this is {}", short(found)));
+                let shown = error("type_mismatch", format!("{place}expected {}, found {}", short(wanted), short(found)))
+                    .at(*span, format!("this is {}", short(found)));
                 match hint(found, wanted) {
                     Some(help) => shown.help(help),
                     None => shown,
                 }
             }
             Self::MissingColumns { missing, row, wanted, span } => missing_columns(missing, row, wanted, *span),
-            Self::TypeArguments { name, expected, found, span } => error("type_arguments", format!("`{name}` takes {expected} type argument{}, found {found}", plural(*expected))).at(*span, "here"),
-            Self::NotARow { found, span } => error("not_a_row", format!("expected a row type, found {}", short(found))).at(*span, "write `{ column: Type, … }`"),
-            Self::NotAList { found, span } => error("not_a_list", format!("expected a list, found {}", short(found))).at(*span, "not a list"),
-            Self::NotARecord { found, span } => error("not_a_record", format!("`...` spreads a record, found {}", short(found))).at(*span, "not a record"),
-            Self::NotARange { found, span } => error("not_a_range", format!("expected a range, found {}", short(found))).at(*span, "write `1..=3`"),
+            Self::TypeArguments { name, expected, found, span } => {
+                error("type_arguments", format!("`{name}` takes {expected} type argument{}, found {found}", plural(*expected)))
+                    .at(*span, "here")
+            }
+            Self::NotARow { found, span } => {
+                error("not_a_row", format!("expected a row type, found {}", short(found))).at(*span, "write `{ column: Type, … }`")
+            }
+            Self::NotAList { found, span } => {
+                error("not_a_list", format!("expected a list, found {}", short(found))).at(*span, "not a list")
+            }
+            Self::NotARecord { found, span } => {
+                error("not_a_record", format!("`...` spreads a record, found {}", short(found))).at(*span, "not a record")
+            }
+            Self::NotARange { found, span } => {
+                error("not_a_range", format!("expected a range, found {}", short(found))).at(*span, "write `1..=3`")
+            }
             Self::NotText { found, span } => error("not_text", format!("{} cannot stand in a text", short(found))).at(*span, "not a value"),
-            Self::NotAFormula { found, span } => error("not_a_formula", format!("{} cannot be used in a formula", short(found))).at(*span, "not a value"),
-            Self::NotAnAxis { span } => error("not_an_axis", "`over:` takes `tokens`, `batch`, `all`, a column or a list of columns").at(*span, "not one of these").help("for example `over: .prompt`"),
-            Self::MixedList { first, first_span, other, span } => error("mixed_list", format!("a list holds one type, found {} and {}", short(first), short(other))).at(*span, format!("this is {}", short(other))).at(*first_span, format!("this is {}", short(first))),
-            Self::Branches { then, then_span, otherwise, span } => error("different_branches", format!("`then` gives {} and `else` gives {}", short(then), short(otherwise))).at(*span, short(otherwise)).at(*then_span, short(then)),
-            Self::NeverEqual { left, left_span, right, span } => error("never_equal", format!("{} and {} are never equal", short(left), short(right))).at(*span, short(right)).at(*left_span, short(left)),
-            Self::TextSum { span } => error("text_sum", "texts are joined by a template, not by `+`").at(*span, "here").help("write `\"{a}{b}\"`"),
-            Self::OneNumberARow { word, found, span } => error("one_number_a_row", format!("`{word}` has nothing to run over: this is {} for each row", short(found))).at(*span, "already one value a row")
-                .help("say what to run over: `over: .prompt`, `over: batch` or `over: all`"),
-            Self::NoPrompt { span } => error("no_prompt", "a completion is read after its row's `.prompt`, and these rows have none").at(*span, "after which prompt?").help("use `after(dialogue, completion)`"),
-            Self::NothingToScore { span } => error("nothing_to_score", "a scorer alone means `score(.completion)`, and these rows have no `.completion`").at(*span, "score what?").help("write `scorer.score(.column)`"),
-            Self::IndexRange { place, length, span } => error("index_out_of_range", format!("item {place} of a list of {length}")).at(*span, "the first item is 0"),
-            Self::LateChoice { span } => error("late_choice", "`if` chooses between numbers, texts and rows' values; what to run must be known beforehand").at(*span, "here"),
+            Self::NotAFormula { found, span } => {
+                error("not_a_formula", format!("{} cannot be used in a formula", short(found))).at(*span, "not a value")
+            }
+            Self::NotAnAxis { span } => error("not_an_axis", "`over:` takes `tokens`, `batch`, `all`, a column or a list of columns")
+                .at(*span, "not one of these")
+                .help("for example `over: .prompt`"),
+            Self::MixedList { first, first_span, other, span } => {
+                error("mixed_list", format!("a list holds one type, found {} and {}", short(first), short(other)))
+                    .at(*span, format!("this is {}", short(other)))
+                    .at(*first_span, format!("this is {}", short(first)))
+            }
+            Self::Branches { then, then_span, otherwise, span } => {
+                error("different_branches", format!("`then` gives {} and `else` gives {}", short(then), short(otherwise)))
+                    .at(*span, short(otherwise))
+                    .at(*then_span, short(then))
+            }
+            Self::NeverEqual { left, left_span, right, span } => {
+                error("never_equal", format!("{} and {} are never equal", short(left), short(right)))
+                    .at(*span, short(right))
+                    .at(*left_span, short(left))
+            }
+            Self::TextSum { span } => {
+                error("text_sum", "texts are joined by a template, not by `+`").at(*span, "here").help("write `\"{a}{b}\"`")
+            }
+            Self::OneNumberARow { word, found, span } => {
+                error("one_number_a_row", format!("`{word}` has nothing to run over: this is {} for each row", short(found)))
+                    .at(*span, "already one value a row")
+                    .help("say what to run over: `over: .prompt`, `over: batch` or `over: all`")
+            }
+            Self::NoPrompt { span } => error("no_prompt", "a completion is read after its row's `.prompt`, and these rows have none")
+                .at(*span, "after which prompt?")
+                .help("use `after(dialogue, completion)`"),
+            Self::NothingToScore { span } => {
+                error("nothing_to_score", "a scorer alone means `score(.completion)`, and these rows have no `.completion`")
+                    .at(*span, "score what?")
+                    .help("write `scorer.score(.column)`")
+            }
+            Self::IndexRange { place, length, span } => {
+                error("index_out_of_range", format!("item {place} of a list of {length}")).at(*span, "the first item is 0")
+            }
+            Self::LateChoice { span } => {
+                error("late_choice", "`if` chooses between numbers, texts and rows' values; what to run must be known beforehand")
+                    .at(*span, "here")
+            }
 
-            Self::StageInFormula { name, span } => error("stage_in_formula", format!("`{name}` is a stage: it cannot run once per row")).at(*span, "inside a formula").help("bind its result to a name first and use that"),
-            Self::StageCycle { chain, span, begun } => error("stage_cycle", format!("these depend on each other: {}", circle(&chain.iter().map(ToString::to_string).collect::<Vec<_>>()))).at(*span, "needs itself").at(*begun, "defined here")
-                .help("a loop is written with `repeat … carrying`"),
+            Self::StageInFormula { name, span } => error("stage_in_formula", format!("`{name}` is a stage: it cannot run once per row"))
+                .at(*span, "inside a formula")
+                .help("bind its result to a name first and use that"),
+            Self::StageCycle { chain, span, begun } => error(
+                "stage_cycle",
+                format!("these depend on each other: {}", circle(&chain.iter().map(ToString::to_string).collect::<Vec<_>>())),
+            )
+            .at(*span, "needs itself")
+            .at(*begun, "defined here")
+            .help("a loop is written with `repeat … carrying`"),
             Self::Recursion { name, span } => error("recursion", format!("`{name}` calls itself without end")).at(*span, "here"),
-            Self::MissingExtra { name, stage, span } => error("missing_extra", format!("`{stage}` promises `{name}` and does not make it")).at(*span, "promised here").help(format!("bind `{name} = …` in the stage's body")),
-            Self::NoLoss { name, span } => error("no_loss", format!("`{name}` has no `loss`")).at(*span, "an objective needs at least one").help("add a line `loss = …`"),
-            Self::ObjectiveArithmetic { span } => error("objective_arithmetic", "objectives add up (`a + b`) and scale (`0.1 * a`)").at(*span, "not possible with an objective"),
-            Self::WrongNetwork { found, wanted, span } => error("wrong_network", format!("this objective trains a {}, and was given a {}", short(wanted), short(found))).at(*span, format!("reads what only a {} gives", short(wanted)))
-                .help(if *wanted == Type::Scorer { "make one with `scorer(model)`" } else { "check the first argument" }),
-            Self::WordWithoutRust { name, span } => error("word_without_rust", format!("`{name}` is declared and not built in")).at(*span, "no such word"),
+            Self::MissingExtra { name, stage, span } => error("missing_extra", format!("`{stage}` promises `{name}` and does not make it"))
+                .at(*span, "promised here")
+                .help(format!("bind `{name} = …` in the stage's body")),
+            Self::NoLoss { name, span } => error("no_loss", format!("`{name}` has no `loss`"))
+                .at(*span, "an objective needs at least one")
+                .help("add a line `loss = …`"),
+            Self::ObjectiveArithmetic { span } => error("objective_arithmetic", "objectives add up (`a + b`) and scale (`0.1 * a`)")
+                .at(*span, "not possible with an objective"),
+            Self::WrongNetwork { found, wanted, span } => {
+                error("wrong_network", format!("this objective trains a {}, and was given a {}", short(wanted), short(found)))
+                    .at(*span, format!("reads what only a {} gives", short(wanted)))
+                    .help(if *wanted == Type::Scorer { "make one with `scorer(model)`" } else { "check the first argument" })
+            }
+            Self::WordWithoutRust { name, span } => {
+                error("word_without_rust", format!("`{name}` is declared and not built in")).at(*span, "no such word")
+            }
             Self::Misplaced { what, place, span } => error("misplaced", format!("{what} cannot stand in {place}")).at(*span, "here"),
             Self::RoundCount { most, span } => error("round_count", format!("a range of rounds has 1 to {most}")).at(*span, "here"),
             Self::KeepForm { span } => error("keep_form", "`keep` takes `max(number)` or `min(number)`").at(*span, "here"),
-            Self::NotExportable { found, span } => error("not_exportable", format!("{} cannot be exported", short(found))).at(*span, "export a model, a scorer or rows"),
-            Self::ExportTwice { path, span, first } => error("export_twice", format!("`{path}` is exported twice")).at(*span, "again here").at(*first, "first here"),
+            Self::NotExportable { found, span } => {
+                error("not_exportable", format!("{} cannot be exported", short(found))).at(*span, "export a model, a scorer or rows")
+            }
+            Self::ExportTwice { path, span, first } => {
+                error("export_twice", format!("`{path}` is exported twice")).at(*span, "again here").at(*first, "first here")
+            }
         }
     }
 }
@@ -316,8 +453,11 @@ fn unknown_function(name: &str, span: Span, known: &[Arc<str>], module: Option<&
 
 fn missing_columns(missing: &[Arc<str>], row: &Row, wanted: &Row, span: Span) -> Diagnostic {
     let names: Vec<String> = missing.iter().map(|n| format!("`.{n}`")).collect();
-    let found = error("missing_column", format!("column{} {} {} missing", plural(missing.len()), names.join(", "), if missing.len() == 1 { "is" } else { "are" }))
-        .at(span, format!("these rows have {}", columns(row)));
+    let found = error(
+        "missing_column",
+        format!("column{} {} {} missing", plural(missing.len()), names.join(", "), if missing.len() == 1 { "is" } else { "are" }),
+    )
+    .at(span, format!("these rows have {}", columns(row)));
     let extra: Vec<Arc<str>> = row.keys().filter(|n| !wanted.contains_key(*n)).cloned().collect();
     let moves: Vec<String> = wanted
         .keys()

@@ -21,7 +21,14 @@ use super::value::{Bound, Typed, Value};
 
 impl<'a> Elaborator<'a> {
     /// `dpo_loss(reference, beta: 0.2)`
-    pub fn objective(&mut self, item: &'a Objective, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, span: Span) -> Outcome<Typed> {
+    pub fn objective(
+        &mut self,
+        item: &'a Objective,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        span: Span,
+    ) -> Outcome<Typed> {
         let on = self.own_rows(item, module, matched, scope)?;
         let mut bound = Bound { span: Some(span), ..Bound::default() };
         let inner = self.objective_params(item, module, matched, scope, &mut bound)?;
@@ -63,7 +70,14 @@ impl<'a> Elaborator<'a> {
         })
     }
 
-    fn objective_params(&mut self, item: &'a Objective, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, bound: &mut Bound) -> Outcome<Scope<'a>> {
+    fn objective_params(
+        &mut self,
+        item: &'a Objective,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        bound: &mut Bound,
+    ) -> Outcome<Scope<'a>> {
         let mut inner = Scope::new(module);
         let mut generics = Generics::new();
         let mut refused = false;
@@ -134,11 +148,20 @@ impl<'a> Elaborator<'a> {
                     Some(e) => self.expression(e, inner, None)?,
                     None => match self.local(inner, &name.text, name.span) {
                         Some(value) => value?,
-                        None => return Err(self.report(Mistake::UnknownName { name: name.text.clone(), span: name.span, known: inner.known() })),
+                        None => {
+                            return Err(self.report(Mistake::UnknownName {
+                                name: name.text.clone(),
+                                span: name.span,
+                                known: inner.known(),
+                            }));
+                        }
                     },
                 };
                 let number = value.ty.is_number() || matches!(value.ty, Type::Bool | Type::Tokens);
-                let formula = value.as_formula().filter(|_| number).ok_or_else(|| self.report(Mistake::mismatch(None, value.ty.clone(), Type::Float, value.span)))?;
+                let formula = value
+                    .as_formula()
+                    .filter(|_| number)
+                    .ok_or_else(|| self.report(Mistake::mismatch(None, value.ty.clone(), Type::Float, value.span)))?;
                 bound.def.metrics.push((name.text.clone(), formula));
                 bound.metrics.insert(name.text.clone(), Type::Estimate);
                 Ok(())

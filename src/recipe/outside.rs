@@ -108,11 +108,12 @@ impl Outside<'_> {
             .collect();
         for (name, from) in others {
             let origin = self.tokenizers.values().find(|o| o.name == from).expect("collected from there");
-            let diagnostic = Diagnostic::error("align::recipe::other_tokenizer", format!("`{name}` has another tokenizer than `{}`", main.name))
-                .at(stage.span, "its tokens pass between the two here")
-                .at(origin.span, format!("the tokenizer of `{name}`"))
-                .at(main.span, format!("the tokenizer of `{}`", main.name))
-                .help("start both from the same model, or train a new scorer on this one");
+            let diagnostic =
+                Diagnostic::error("align::recipe::other_tokenizer", format!("`{name}` has another tokenizer than `{}`", main.name))
+                    .at(stage.span, "its tokens pass between the two here")
+                    .at(origin.span, format!("the tokenizer of `{name}`"))
+                    .at(main.span, format!("the tokenizer of `{}`", main.name))
+                    .help("start both from the same model, or train a new scorer on this one");
             self.found.push(diagnostic);
         }
     }
@@ -120,13 +121,16 @@ impl Outside<'_> {
 
 /// The network that a stage starts from and hands on.
 fn network_of(stage: &StageCall) -> Option<&Output> {
-    ["network", "policy", "base"].iter().find_map(|name| match stage.args.get(*name) {
-        Some(Arg::Artifact(output)) => Some(output),
-        _ => None,
-    }).or_else(|| match stage.args.get("candidates") {
-        Some(Arg::Artifacts(outputs)) => outputs.first(),
-        _ => None,
-    })
+    ["network", "policy", "base"]
+        .iter()
+        .find_map(|name| match stage.args.get(*name) {
+            Some(Arg::Artifact(output)) => Some(output),
+            _ => None,
+        })
+        .or_else(|| match stage.args.get("candidates") {
+            Some(Arg::Artifacts(outputs)) => outputs.first(),
+            _ => None,
+        })
 }
 
 /// Every formula of a stage's arguments, with its objective's further networks as references.

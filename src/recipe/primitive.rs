@@ -32,7 +32,15 @@ struct Binding {
 
 impl<'a> Elaborator<'a> {
     /// Binds the arguments, makes the node, and says what comes out of it.
-    pub fn primitive(&mut self, signature: &'a Signature, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, span: Span, wanted: Option<&Type>) -> Outcome<Typed> {
+    pub fn primitive(
+        &mut self,
+        signature: &'a Signature,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        span: Span,
+        wanted: Option<&Type>,
+    ) -> Outcome<Typed> {
         let seed = self.seed_of(matched, scope)?.unwrap_or(self.seed);
         let mut binding = Binding::default();
         let mut refused = false;
@@ -61,7 +69,16 @@ impl<'a> Elaborator<'a> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one parameter's place in one call")]
-    fn primitive_argument(&mut self, signature: &'a Signature, param: &'a Binder, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, inner: &mut Scope<'a>, binding: &mut Binding) -> Outcome<()> {
+    fn primitive_argument(
+        &mut self,
+        signature: &'a Signature,
+        param: &'a Binder,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        inner: &mut Scope<'a>,
+        binding: &mut Binding,
+    ) -> Outcome<()> {
         let Some(ty) = &param.ty else { return Err(self.report(Mistake::OptionsWithoutType { span: param.span })) };
         if is_late(ty) {
             return Ok(());
@@ -83,7 +100,14 @@ impl<'a> Elaborator<'a> {
     }
 
     /// `R: Demonstration`: what a type variable was bound to must fit its bound.
-    fn check_bound(&mut self, signature: &'a Signature, param: &Binder, value: &Typed, module: ModuleId, generics: &Generics) -> Outcome<()> {
+    fn check_bound(
+        &mut self,
+        signature: &'a Signature,
+        param: &Binder,
+        value: &Typed,
+        module: ModuleId,
+        generics: &Generics,
+    ) -> Outcome<()> {
         for generic in &signature.generics {
             let (Some(bound), Some(found)) = (&generic.bound, generics.get(&generic.name.text)) else { continue };
             let resolver = Resolver { library: self.library, module, generics };
@@ -100,7 +124,15 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Options are flattened into arguments; what is not given takes its declared default.
-    fn primitive_options(&mut self, param: &'a Binder, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, inner: &Scope<'a>, binding: &mut Binding) -> Outcome<()> {
+    fn primitive_options(
+        &mut self,
+        param: &'a Binder,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        inner: &Scope<'a>,
+        binding: &mut Binding,
+    ) -> Outcome<()> {
         for (name, value) in self.all_options(param, module, matched, scope, inner)? {
             let arg = self.arg(&value, &name)?;
             binding.args.insert(name, arg);
@@ -109,18 +141,26 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Every field of an options record: given, else declared default, else `none`.
-    pub fn all_options(&mut self, param: &'a Binder, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, inner: &Scope<'a>) -> Outcome<Vec<(Arc<str>, Typed)>> {
+    pub fn all_options(
+        &mut self,
+        param: &'a Binder,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        inner: &Scope<'a>,
+    ) -> Outcome<Vec<(Arc<str>, Typed)>> {
         let Some(ty) = &param.ty else { return Err(Refused) };
         let generics = Generics::new();
         let resolver = Resolver { library: self.library, module, generics: &generics };
         let Some((home, fields)) = resolver.options(ty) else { return Err(Refused) };
-        let given: BTreeMap<&Arc<str>, &Given<'a>> = matched.rest.get(&param.name.text).into_iter().flatten().map(|(n, g)| (n, g)).collect();
+        let given: BTreeMap<&Arc<str>, &Given<'a>> =
+            matched.rest.get(&param.name.text).into_iter().flatten().map(|(n, g)| (n, g)).collect();
         let mut result = Vec::new();
         for field in &fields {
             let value = match (given.get(&field.name.text), field.default) {
                 (Some(given), _) => self.option(field, given, &Scope { module: scope.module, ..scope.clone() })?,
                 (None, Some(default)) => self.option(field, &Given::Written(default), &Scope { module: home, ..inner.clone() })?,
-                (None, None) => Typed::constant(Type::Unknown, Cell::None, field.name.span),
+                (None, None) => self.limited(Typed::constant(Type::Unknown, Cell::None, field.name.span), &field.name.text),
             };
             result.push((field.name.text.clone(), value));
         }
@@ -128,7 +168,15 @@ impl<'a> Elaborator<'a> {
     }
 
     /// `...columns: R -> C`: each formula against the rows, and against the columns before it where rows keep theirs.
-    fn primitive_columns(&mut self, stage: &Arc<str>, param: &'a Binder, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, binding: &mut Binding) -> Outcome<()> {
+    fn primitive_columns(
+        &mut self,
+        stage: &Arc<str>,
+        param: &'a Binder,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        binding: &mut Binding,
+    ) -> Outcome<()> {
         let ty = param.ty.as_ref().ok_or(Refused)?;
         let resolver = Resolver { library: self.library, module, generics: &binding.generics };
         let Type::Formula { rows, .. } = resolver.resolve(ty).map_err(|m| self.report(m))? else { return Err(Refused) };
@@ -187,7 +235,14 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Formulas over metrics (`stop_when`) can be read only once the objective is known; `R -> …` once the rows are.
-    fn late_formulas(&mut self, signature: &'a Signature, module: ModuleId, matched: &Matched<'a>, scope: &Scope<'a>, binding: &mut Binding) -> Outcome<()> {
+    fn late_formulas(
+        &mut self,
+        signature: &'a Signature,
+        module: ModuleId,
+        matched: &Matched<'a>,
+        scope: &Scope<'a>,
+        binding: &mut Binding,
+    ) -> Outcome<()> {
         for param in signature.params.iter().filter(|p| !p.rest) {
             let Some(ty) = param.ty.as_ref().filter(|ty| is_late(ty)) else { continue };
             let mut generics = binding.generics.clone();
@@ -246,7 +301,15 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn node(&mut self, signature: &'a Signature, module: ModuleId, binding: Binding, seed: i64, span: Span, wanted: Option<&Type>) -> Outcome<Typed> {
+    fn node(
+        &mut self,
+        signature: &'a Signature,
+        module: ModuleId,
+        binding: Binding,
+        seed: i64,
+        span: Span,
+        wanted: Option<&Type>,
+    ) -> Outcome<Typed> {
         let mut generics = binding.generics;
         if let Some(bound) = &binding.objective {
             generics.insert("M".into(), Type::Record(bound.metrics.clone()));
@@ -322,25 +385,30 @@ fn result_of(stage: StageId, output: Type, extras: Row, no_eval: bool, span: Spa
     if extras.is_empty() {
         return main;
     }
-    let extras = extras.iter().map(|(name, ty)| (name.clone(), if no_eval { Extra::NoEval } else { Extra::Here(part(name, ty)) })).collect();
+    let extras =
+        extras.iter().map(|(name, ty)| (name.clone(), if no_eval { Extra::NoEval } else { Extra::Here(part(name, ty)) })).collect();
     Typed { ty: output, value: Value::With { main: Box::new(main), extras }, span }
 }
 
 /// The canonical text of a call: what it does, not what it is called.
 fn key(call: &StageCall) -> String {
     let mut artifact = |o: &Output| format!("{}#{}", o.stage.0, o.path.join("."));
-    let args: Vec<serde_json::Value> = call.args.iter().map(|(name, arg)| {
-        let value = match arg {
-            Arg::Value(cell) => serde_json::json!(format!("{cell:?}")),
-            Arg::Artifact(output) => serde_json::json!(artifact(output)),
-            Arg::Artifacts(outputs) => serde_json::json!(outputs.iter().map(&mut artifact).collect::<Vec<_>>()),
-            Arg::Formula(formula) => meaning(formula, &mut artifact),
-            Arg::Columns(columns) => columns.iter().map(|(n, f)| serde_json::json!([**n, meaning(f, &mut artifact)])).collect(),
-            Arg::Objective(def) => crate::formula::program::objective_meaning(def, &mut artifact),
-            Arg::Rows(ty) => serde_json::json!(ty.to_string()),
-        };
-        serde_json::json!([**name, value])
-    }).collect();
+    let args: Vec<serde_json::Value> = call
+        .args
+        .iter()
+        .map(|(name, arg)| {
+            let value = match arg {
+                Arg::Value(cell) => serde_json::json!(format!("{cell:?}")),
+                Arg::Artifact(output) => serde_json::json!(artifact(output)),
+                Arg::Artifacts(outputs) => serde_json::json!(outputs.iter().map(&mut artifact).collect::<Vec<_>>()),
+                Arg::Formula(formula) => meaning(formula, &mut artifact),
+                Arg::Columns(columns) => columns.iter().map(|(n, f)| serde_json::json!([**n, meaning(f, &mut artifact)])).collect(),
+                Arg::Objective(def) => crate::formula::program::objective_meaning(def, &mut artifact),
+                Arg::Rows(ty) => serde_json::json!(ty.to_string()),
+            };
+            serde_json::json!([**name, value])
+        })
+        .collect();
     serde_json::json!([*call.primitive, call.seed, args]).to_string()
 }
 

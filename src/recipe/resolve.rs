@@ -157,7 +157,9 @@ impl<'a> Resolver<'a, '_> {
                 self.bind(&args[0], &Type::Record(rows.clone()), generics);
                 self.bind(&args[1], &Type::Record(metrics.clone()), generics);
             }
-            (TypeKind::List(item), Type::List(found)) | (TypeKind::Optional(item), Type::Optional(found)) => self.bind(item, found, generics),
+            (TypeKind::List(item), Type::List(found)) | (TypeKind::Optional(item), Type::Optional(found)) => {
+                self.bind(item, found, generics)
+            }
             (TypeKind::Optional(item), found) if *found != Type::Unknown => self.bind(item, found, generics),
             (TypeKind::Ranged { ty, .. }, found) => self.bind(ty, found, generics),
             _ => {}

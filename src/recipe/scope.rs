@@ -18,9 +18,14 @@ use super::value::Typed;
 pub enum Slot<'a> {
     Ready(Typed),
     /// Written, not yet needed.
-    Pending { value: &'a Expr, span: Span },
+    Pending {
+        value: &'a Expr,
+        span: Span,
+    },
     /// Being worked out: meeting it again is a cycle.
-    Busy { span: Span },
+    Busy {
+        span: Span,
+    },
     /// Refused, and reported.
     Refused,
 }

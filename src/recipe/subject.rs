@@ -33,7 +33,12 @@ pub enum Subject {
 ///
 /// # Errors
 /// Everything that is wrong with the file, the name or the params.
-pub fn subject(sources: &mut Sources, from: Option<FileId>, name: &str, params: &[(String, String)]) -> Result<(Subject, Vec<String>), Vec<Diagnostic>> {
+pub fn subject(
+    sources: &mut Sources,
+    from: Option<FileId>,
+    name: &str,
+    params: &[(String, String)],
+) -> Result<(Subject, Vec<String>), Vec<Diagnostic>> {
     let root = from.unwrap_or_else(|| sources.add("<eval>", "", None));
     let mut library = Library::load(sources, root);
     let broken = std::mem::take(&mut library.diagnostics);
@@ -83,7 +88,14 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Arguments for every parameter: from the command line, its default, a named network, or (for functions) a column.
-    fn given(&mut self, declared: &'a [Binder], module: usize, params: &[(String, String)], names: &mut Vec<String>, mut row: Option<&mut Row>) -> Outcome<Matched<'a>> {
+    fn given(
+        &mut self,
+        declared: &'a [Binder],
+        module: usize,
+        params: &[(String, String)],
+        names: &mut Vec<String>,
+        mut row: Option<&mut Row>,
+    ) -> Outcome<Matched<'a>> {
         for (name, _) in params {
             if !declared.iter().any(|p| *p.name.text == **name) {
                 let known = declared.iter().map(|p| p.name.text.clone()).collect();
@@ -105,7 +117,12 @@ impl<'a> Elaborator<'a> {
             } else if let Some((_, text)) = written {
                 let wanted = if param.ty.is_none() { Type::Float } else { ty };
                 let Some(cell) = parse_value(text, &wanted) else {
-                    return Err(self.report(Mistake::BadParam { name: param.name.text.clone(), text: text.clone(), ty: wanted, span: param.span }));
+                    return Err(self.report(Mistake::BadParam {
+                        name: param.name.text.clone(),
+                        text: text.clone(),
+                        ty: wanted,
+                        span: param.span,
+                    }));
                 };
                 Typed::constant(wanted, cell, param.span)
             } else if param.default.is_some() || matches!(ty, Type::Optional(_)) {

@@ -34,9 +34,15 @@ pub enum Type {
     Constraint,
     Figure,
     Data(Row),
-    Objective { rows: Row, metrics: Row },
+    Objective {
+        rows: Row,
+        metrics: Row,
+    },
     /// `Row -> T`
-    Formula { rows: Row, result: Box<Type> },
+    Formula {
+        rows: Row,
+        result: Box<Type>,
+    },
     /// The literal `none` before anything is known about it, and the type of an untyped `fn` parameter.
     Unknown,
 }

@@ -25,9 +25,15 @@ pub enum Value {
     List(Vec<Typed>),
     Objective(Arc<Bound>),
     /// A stage's main result and what else it gives: `Model with { accuracy: Estimate }`.
-    With { main: Box<Typed>, extras: Vec<(Arc<str>, Extra)> },
+    With {
+        main: Box<Typed>,
+        extras: Vec<(Arc<str>, Extra)>,
+    },
     /// `0..count`: only `explode`, `repeat` and `sweep` take it.
-    Range { low: Formula, high: Formula },
+    Range {
+        low: Formula,
+        high: Formula,
+    },
 }
 
 /// A result beside the main one.
@@ -80,7 +86,8 @@ impl Typed {
                 }
             }
             Value::Record(fields) => {
-                let fields: Vec<(Arc<str>, Formula)> = fields.iter().map(|(n, f)| Some((n.clone(), f.as_formula()?))).collect::<Option<_>>()?;
+                let fields: Vec<(Arc<str>, Formula)> =
+                    fields.iter().map(|(n, f)| Some((n.clone(), f.as_formula()?))).collect::<Option<_>>()?;
                 let cells = fields.iter().map(|(n, f)| Some((n.clone(), constant_of(f)?))).collect::<Option<Vec<_>>>();
                 match cells {
                     Some(cells) => joined(Kind::Const(Cell::Record(cells.into()))),

@@ -114,7 +114,14 @@ impl<'a> Elaborator<'a> {
             let first = args[0].ty.clone();
             return Ok(match first {
                 _ if any_tokens => Type::Tokens,
-                Type::Int if !matches!(&*signature.name.text, "abs" | "larger" | "smaller" | "clamp" | "old" | "detach" | "shifted" | "arg_max") => Type::Float,
+                Type::Int
+                    if !matches!(
+                        &*signature.name.text,
+                        "abs" | "larger" | "smaller" | "clamp" | "old" | "detach" | "shifted" | "arg_max"
+                    ) =>
+                {
+                    Type::Float
+                }
                 Type::Int if args.iter().any(|a| a.ty == Type::Float) => Type::Float,
                 Type::Estimate => Type::Float,
                 other => other,

@@ -79,7 +79,8 @@ impl<'a> Artifacts<'a> {
 
     fn artifact(&self, stage: StageId, object: &Object, stored: &Stored, rest: &[Arc<str>]) -> Result<Artifact, Unreadable> {
         let node = self.plan.node(stage);
-        let damaged = |path: &str| Unreadable::Damaged { stage, name: node.call.name.clone(), damage: Damage::Content { path: path.to_owned() } };
+        let damaged =
+            |path: &str| Unreadable::Damaged { stage, name: node.call.name.clone(), damage: Damage::Content { path: path.to_owned() } };
         Ok(match stored {
             Stored::Network { path, .. } => self.network(stage, path, object.folder.join(path)),
             Stored::Outside { argument } => {
@@ -91,7 +92,9 @@ impl<'a> Artifacts<'a> {
                 let table = Table::read_jsonl(BufReader::new(file)).map_err(|_| damaged(path))?;
                 Artifact::Table(Arc::new(table))
             }
-            Stored::Value(value) => Artifact::Value(stored::cell(value, rest).ok_or_else(|| Unreadable::NoPart { name: node.call.name.clone() })?),
+            Stored::Value(value) => {
+                Artifact::Value(stored::cell(value, rest).ok_or_else(|| Unreadable::NoPart { name: node.call.name.clone() })?)
+            }
             Stored::Figure { path } => Artifact::Value(Cell::text(object.folder.join(path).display().to_string())),
             Stored::Record(fields) => {
                 let fields = fields.iter().map(|(name, stored)| Ok((name.clone(), self.artifact(stage, object, stored, &[])?)));
@@ -150,7 +153,9 @@ impl Networks for Values<'_> {
         match self.0.open(output)? {
             Artifact::Value(cell) => Ok(cell),
             Artifact::Missing => Err(format!("`{}` was not made", self.0.plan.shown(output)).into()),
-            Artifact::Network(_) | Artifact::Table(_) | Artifact::Record(_) => Err(format!("`{}` is no number", self.0.plan.shown(output)).into()),
+            Artifact::Network(_) | Artifact::Table(_) | Artifact::Record(_) => {
+                Err(format!("`{}` is no number", self.0.plan.shown(output)).into())
+            }
         }
     }
 }

@@ -16,31 +16,90 @@ use super::judge::Verdict;
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
     /// The first event: what is about to happen, on which device, and why on that one.
-    Started { recipe: String, title: Option<String>, device: String, because: String, folder: PathBuf, stages: usize, cached: usize },
+    Started {
+        recipe: String,
+        title: Option<String>,
+        device: String,
+        because: String,
+        folder: PathBuf,
+        stages: usize,
+        cached: usize,
+    },
     /// The stage's artifact is in the store already.
-    Cached { stage: String },
+    Cached {
+        stage: String,
+    },
     /// Another run is making the same artifact.
-    Waiting { stage: String },
-    Running { stage: String, primitive: String, resume: Option<u64> },
-    Progress { stage: String, progress: Progress },
-    Metrics { stage: String, step: u64, metrics: Metrics },
-    Checkpoint { stage: String, step: u64 },
-    Warning { stage: Option<String>, warning: Diagnostic },
+    Waiting {
+        stage: String,
+    },
+    Running {
+        stage: String,
+        primitive: String,
+        resume: Option<u64>,
+    },
+    Progress {
+        stage: String,
+        progress: Progress,
+    },
+    Metrics {
+        stage: String,
+        step: u64,
+        metrics: Metrics,
+    },
+    Checkpoint {
+        stage: String,
+        step: u64,
+    },
+    Warning {
+        stage: Option<String>,
+        warning: Diagnostic,
+    },
     /// The stage finished; its numbers, if it gave any.
-    Made { stage: String, seconds: f64, values: Vec<(String, Cell)> },
+    Made {
+        stage: String,
+        seconds: f64,
+        values: Vec<(String, Cell)>,
+    },
     /// A gate is closed, an `until` reached, or an input was skipped.
-    Skipped { stage: String, because: String },
-    Failed { stage: String, failure: Diagnostic },
+    Skipped {
+        stage: String,
+        because: String,
+    },
+    Failed {
+        stage: String,
+        failure: Diagnostic,
+    },
     /// It needs a stage that failed.
-    Blocked { stage: String, by: String },
-    Interrupted { stage: String, step: Option<u64> },
+    Blocked {
+        stage: String,
+        by: String,
+    },
+    Interrupted {
+        stage: String,
+        step: Option<u64>,
+    },
     Judged(Verdict),
-    Exported { what: String, path: PathBuf, unchanged: bool },
+    Exported {
+        what: String,
+        path: PathBuf,
+        unchanged: bool,
+    },
     /// An export that was not made.
-    Withheld { what: String, path: PathBuf, because: String },
-    Refused { failure: Diagnostic },
+    Withheld {
+        what: String,
+        path: PathBuf,
+        because: String,
+    },
+    Refused {
+        failure: Diagnostic,
+    },
     /// The last event.
-    Finished { tally: Tally, seconds: f64, folder: PathBuf },
+    Finished {
+        tally: Tally,
+        seconds: f64,
+        folder: PathBuf,
+    },
 }
 
 /// A run in numbers.
@@ -66,7 +125,9 @@ impl Event {
             }
             Self::Cached { stage } => json!({ "event": "cached", "stage": stage }),
             Self::Waiting { stage } => json!({ "event": "waiting", "stage": stage }),
-            Self::Running { stage, primitive, resume } => json!({ "event": "running", "stage": stage, "primitive": primitive, "resume": resume }),
+            Self::Running { stage, primitive, resume } => {
+                json!({ "event": "running", "stage": stage, "primitive": primitive, "resume": resume })
+            }
             Self::Progress { stage, progress } => json!({ "event": "progress", "stage": stage, "progress": progress }),
             Self::Metrics { stage, step, metrics } => {
                 let mut line = json!({ "event": "metrics", "stage": stage, "step": step });
@@ -75,7 +136,9 @@ impl Event {
             }
             Self::Checkpoint { stage, step } => json!({ "event": "checkpoint", "stage": stage, "step": step }),
             Self::Warning { stage, warning } => json!({ "event": "warning", "stage": stage, "warning": diagnostic_json(warning, sources) }),
-            Self::Made { stage, seconds, values } => json!({ "event": "made", "stage": stage, "seconds": seconds, "values": values_json(values) }),
+            Self::Made { stage, seconds, values } => {
+                json!({ "event": "made", "stage": stage, "seconds": seconds, "values": values_json(values) })
+            }
             Self::Skipped { stage, because } => json!({ "event": "skipped", "stage": stage, "because": because }),
             Self::Failed { stage, failure } => json!({ "event": "failed", "stage": stage, "failure": diagnostic_json(failure, sources) }),
             Self::Blocked { stage, by } => json!({ "event": "blocked", "stage": stage, "by": by }),
@@ -84,7 +147,9 @@ impl Event {
             Self::Exported { what, path, unchanged } => json!({ "event": "exported", "what": what, "path": path, "unchanged": unchanged }),
             Self::Withheld { what, path, because } => json!({ "event": "withheld", "what": what, "path": path, "because": because }),
             Self::Refused { failure } => json!({ "event": "refused", "failure": diagnostic_json(failure, sources) }),
-            Self::Finished { tally, seconds, folder } => json!({ "event": "finished", "tally": tally, "seconds": seconds, "folder": folder }),
+            Self::Finished { tally, seconds, folder } => {
+                json!({ "event": "finished", "tally": tally, "seconds": seconds, "folder": folder })
+            }
         }
     }
 }

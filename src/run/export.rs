@@ -50,15 +50,23 @@ fn may_replace(target: &Path, ours: Option<&Ours>) -> bool {
 }
 
 fn refusal(export: &Export) -> Diagnostic {
-    Diagnostic::error("align::run::export_exists", format!("`{}` exists, and an earlier export did not leave it like this", export.path.display()))
-        .at(export.span, "would be overwritten")
-        .help("move it away or export to another path")
+    Diagnostic::error(
+        "align::run::export_exists",
+        format!("`{}` exists, and an earlier export did not leave it like this", export.path.display()),
+    )
+    .at(export.span, "would be overwritten")
+    .help("move it away or export to another path")
 }
 
 /// Exports one output. Returns whether it was there already, unchanged.
 pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) -> Result<bool, Diagnostic> {
-    let broken = |error: io::Error| Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display())).at(export.span, "exported here");
-    let artifact = artifacts.open(&export.what).map_err(|e| Diagnostic::error("align::run::damaged_artifact", e.to_string()).at(export.span, "exported here"))?;
+    let broken = |error: io::Error| {
+        Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display()))
+            .at(export.span, "exported here")
+    };
+    let artifact = artifacts
+        .open(&export.what)
+        .map_err(|e| Diagnostic::error("align::run::damaged_artifact", e.to_string()).at(export.span, "exported here"))?;
     let target = run.root.join(&export.path);
     fs::create_dir_all(durable::parent(&target)).map_err(broken)?;
     let making = durable::beside(&target);
@@ -70,7 +78,10 @@ pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) 
 }
 
 fn place(root: &Path, export: &Export, making: &Path, target: &Path, new: String) -> Result<bool, Diagnostic> {
-    let broken = |error: io::Error| Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display())).at(export.span, "exported here");
+    let broken = |error: io::Error| {
+        Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display()))
+            .at(export.span, "exported here")
+    };
     let mut ours = ledger(root);
     let unchanged = target.exists() && tree(target).map_err(broken)? == new;
     if !unchanged {

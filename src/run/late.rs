@@ -30,9 +30,18 @@ fn is_late(formula: &Formula) -> bool {
     let mut plain = true;
     walk(formula, &mut |expr| {
         plain &= match &expr.kind {
-            Kind::Word { word, .. } => words::get(word).is_some_and(|w| matches!(w.kind, WordKind::Number(_) | WordKind::Text(_) | WordKind::Items(_))),
+            Kind::Word { word, .. } => {
+                words::get(word).is_some_and(|w| matches!(w.kind, WordKind::Number(_) | WordKind::Text(_) | WordKind::Items(_)))
+            }
             Kind::Column(_) | Kind::Over { .. } | Kind::Model | Kind::TrainedNetwork(_) | Kind::TrainedNumber(_) | Kind::State(_) => false,
-            Kind::Const(_) | Kind::Artifact(_) | Kind::If { .. } | Kind::List(_) | Kind::Record(_) | Kind::Field { .. } | Kind::Index { .. } | Kind::Template(_) => true,
+            Kind::Const(_)
+            | Kind::Artifact(_)
+            | Kind::If { .. }
+            | Kind::List(_)
+            | Kind::Record(_)
+            | Kind::Field { .. }
+            | Kind::Index { .. }
+            | Kind::Template(_) => true,
         };
     });
     // an argument that is nothing but an artifact may be a network or a table

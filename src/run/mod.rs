@@ -29,8 +29,14 @@ pub const CODES: &[(&str, &str)] = &[
     ("align::run::argument", "A stage's declaration in the standard library and its implementation disagree. This is a mistake in align."),
     ("align::run::product", "A stage returned something that cannot be kept. This is a mistake in align."),
     ("align::run::disk", "The disk refused to read or write: it may be full, or the permissions may not allow it."),
-    ("align::run::damaged_artifact", "A stored result is not what it was when it was made. It is set aside and made again; nothing is ever made from it."),
-    ("align::run::export_exists", "An export would overwrite a file or folder that align did not write, or that was changed since. Move it away or export to another path."),
+    (
+        "align::run::damaged_artifact",
+        "A stored result is not what it was when it was made. It is set aside and made again; nothing is ever made from it.",
+    ),
+    (
+        "align::run::export_exists",
+        "An export would overwrite a file or folder that align did not write, or that was changed since. Move it away or export to another path.",
+    ),
     ("align::run::interrupted", "The run was stopped. What was done is kept; the next run goes on from there."),
     ("align::run::not_finite", "A loss or gradient is no longer a number, several steps in a row. The steps were not applied."),
     ("align::run::no_round", "Every round of a loop was dropped by a gate, so there is none to keep."),

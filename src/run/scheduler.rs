@@ -56,7 +56,9 @@ impl std::fmt::Debug for Run<'_> {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Status {
     Pending,
-    Made { seconds: f64 },
+    Made {
+        seconds: f64,
+    },
     Cached,
     Skipped,
     Failed,
@@ -244,7 +246,8 @@ impl Going<'_> {
         match status {
             Status::Made { .. } | Status::Cached => {
                 if let Err(error) = work::remember(self.run, self.run.plan.node(at)) {
-                    let warning = Diagnostic::warning("align::run::disk", format!("what `{}` was is not remembered: {error}", self.name(at)));
+                    let warning =
+                        Diagnostic::warning("align::run::disk", format!("what `{}` was is not remembered: {error}", self.name(at)));
                     self.say(Event::Warning { stage: Some(self.name(at)), warning });
                 }
             }
@@ -328,9 +331,10 @@ impl Going<'_> {
 
     fn set_aside(&self, at: StageId, how: &str) -> io::Result<()> {
         if let Some(aside) = self.run.store.set_aside(&self.run.plan.node(at).fingerprint)? {
-            let warning = Diagnostic::warning("align::run::damaged_artifact", format!("the stored result of `{}` is damaged: {how}", self.name(at)))
-                .at(self.run.plan.node(at).call.span, "made again")
-                .help(format!("it was set aside in `{}`; check the disk", aside.display()));
+            let warning =
+                Diagnostic::warning("align::run::damaged_artifact", format!("the stored result of `{}` is damaged: {how}", self.name(at)))
+                    .at(self.run.plan.node(at).call.span, "made again")
+                    .help(format!("it was set aside in `{}`; check the disk", aside.display()));
             self.say(Event::Warning { stage: Some(self.name(at)), warning });
         }
         Ok(())

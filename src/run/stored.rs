@@ -34,16 +34,29 @@ pub struct Note {
 #[serde(rename_all = "lowercase")]
 pub enum Stored {
     /// A folder or file inside the artifact.
-    Network { path: String, bytes: u64 },
+    Network {
+        path: String,
+        bytes: u64,
+    },
     /// The file that an argument of the call names, outside the store.
-    Outside { argument: String },
-    Table { path: String, rows: u64, bytes: u64 },
-    Figure { path: String },
+    Outside {
+        argument: String,
+    },
+    Table {
+        path: String,
+        rows: u64,
+        bytes: u64,
+    },
+    Figure {
+        path: String,
+    },
     /// A cell as [`Cell::to_json`] writes it.
     Value(Value),
     Record(Vec<(Arc<str>, Stored)>),
     /// What stands at this place of the key.
-    Same { place: String },
+    Same {
+        place: String,
+    },
 }
 
 /// Something the stage said that its reader should hear again when the artifact is used.
@@ -110,7 +123,11 @@ pub(super) fn cell(value: &Value, path: &[Arc<str>]) -> Option<Cell> {
 }
 
 /// Writes a product's tables and figures into `folder`, where its networks already are.
-pub(super) fn write(product: &Product, folder: &Path, places: &BTreeMap<String, Output>) -> Result<(Stored, Vec<(Arc<str>, Stored)>), Failure> {
+pub(super) fn write(
+    product: &Product,
+    folder: &Path,
+    places: &BTreeMap<String, Output>,
+) -> Result<(Stored, Vec<(Arc<str>, Stored)>), Failure> {
     let writer = Writer { folder, places };
     let main = writer.item("", &product.main)?;
     let extras = product.extras.iter().map(|(name, item)| Ok((name.clone(), writer.item(name, item)?)));
@@ -193,11 +210,22 @@ mod tests {
         let estimate = Stored::Value(serde_json::json!({ "mean": 0.5, "n": 2, "lower95": 0.1, "upper95": 0.9 }));
         let main = Stored::Record(vec![("train".into(), table.clone()), ("kept".into(), Stored::Same { place: "candidates.1".into() })]);
         let key = serde_json::from_value(serde_json::json!({ "primitive": "split", "version": 1, "arguments": {}, "inputs": {}, "files": {}, "seed": 0, "numerics": null })).expect("a key");
-        let note = Note { key, stage: "x".into(), main, extras: vec![("accuracy".into(), estimate.clone())], warnings: vec![], seconds: 0.0, finished: String::new() };
+        let note = Note {
+            key,
+            stage: "x".into(),
+            main,
+            extras: vec![("accuracy".into(), estimate.clone())],
+            warnings: vec![],
+            seconds: 0.0,
+            finished: String::new(),
+        };
         assert_eq!(note.part(&path(&["train"])), Some((&table, vec![])));
         assert_eq!(note.part(&path(&["accuracy", "mean"])), Some((&estimate, path(&["mean"]))));
         assert_eq!(note.part(&path(&["kept", "rm"])), Some((&Stored::Same { place: "candidates.1".into() }, path(&["rm"]))));
         assert_eq!(note.part(&path(&["nothing"])), None);
-        assert_eq!(cell(&serde_json::json!({ "mean": 0.5, "n": 2, "lower95": 0.1, "upper95": 0.9 }), &path(&["mean"])), Some(Cell::Float(0.5)));
+        assert_eq!(
+            cell(&serde_json::json!({ "mean": 0.5, "n": 2, "lower95": 0.1, "upper95": 0.9 }), &path(&["mean"])),
+            Some(Cell::Float(0.5))
+        );
     }
 }

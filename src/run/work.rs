@@ -22,7 +22,14 @@ pub(super) fn inputs(node: &Node, artifacts: &Artifacts<'_>) -> Result<BTreeMap<
 }
 
 /// Makes a stage's artifact. The caller holds its lock. Returns the seconds it took.
-pub(super) fn make(run: &Run<'_>, node: &Node, primitive: &dyn Primitive, inputs: &BTreeMap<Output, Artifact>, artifacts: &Artifacts<'_>, say: &dyn Fn(Event)) -> Result<f64, Failure> {
+pub(super) fn make(
+    run: &Run<'_>,
+    node: &Node,
+    primitive: &dyn Primitive,
+    inputs: &BTreeMap<Output, Artifact>,
+    artifacts: &Artifacts<'_>,
+    say: &dyn Fn(Event),
+) -> Result<f64, Failure> {
     let call = late::settle(&node.call, artifacts)?;
     let folder = run.store.begin(&node.fingerprint)?;
     let checkpoints = run.store.checkpoints(&node.fingerprint, run.checkpoint_every);

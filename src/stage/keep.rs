@@ -50,7 +50,8 @@ impl Primitive for Keep {
         }
         match best {
             Some((at, _)) => Ok(Product::new(Item::Same(candidates[at].clone()))),
-            None => Err(Failure::new("align::run::no_round", "no round passed its gate").help("loosen the `gate`, or look at the first round's numbers in the run's folder")),
+            None => Err(Failure::new("align::run::no_round", "no round passed its gate")
+                .help("loosen the `gate`, or look at the first round's numbers in the run's folder")),
         }
     }
 }

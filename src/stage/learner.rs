@@ -86,7 +86,14 @@ impl<'c> Learner<'c> {
     ///
     /// # Errors
     /// When a network cannot be loaded or a start value cannot be computed.
-    pub fn new(context: &'c Context<'c>, main: &Network, def: &ObjectiveDef, under: Under, options: Options, temperature: f64) -> Result<Self, Failure> {
+    pub fn new(
+        context: &'c Context<'c>,
+        main: &Network,
+        def: &ObjectiveDef,
+        under: Under,
+        options: Options,
+        temperature: f64,
+    ) -> Result<Self, Failure> {
         let compiled = Compiled::new(def, under).map_err(|errors| {
             let first = errors.first().map_or_else(String::new, ToString::to_string);
             Failure::new("align::run::objective", first)
@@ -108,7 +115,19 @@ impl<'c> Learner<'c> {
         let states = compiled.start_states(&mut service)?;
         let numbers = compiled.start_numbers(&mut service)?;
         let schedule = Schedule { peak: 0.0, floor: 0.0, decay: Decay::Constant, warmup: 0, total: 1 };
-        Ok(Self { context, service, compiled, options, schedule, members, states, numbers, moments: Moments::default(), taken: 0, hopeless: 0 })
+        Ok(Self {
+            context,
+            service,
+            compiled,
+            options,
+            schedule,
+            members,
+            states,
+            numbers,
+            moments: Moments::default(),
+            taken: 0,
+            hopeless: 0,
+        })
     }
 
     /// Fixes the learning rate's course over `updates` optimiser steps.
@@ -211,7 +230,10 @@ impl<'c> Learner<'c> {
         for (at, leaf) in leaves.iter().enumerate().filter(|(at, _)| wanted[*at]) {
             let net = self.members.iter().find(|m| m.asked == leaf.network).expect("leaves belong to trained networks").net;
             // entropy of a sequence that is trained on comes out of the same pass
-            let gradient = leaves.iter().zip(wanted).any(|(other, on)| *on && other.gradient && other.network == leaf.network && other.sequence == leaf.sequence);
+            let gradient = leaves
+                .iter()
+                .zip(wanted)
+                .any(|(other, on)| *on && other.gradient && other.network == leaf.network && other.sequence == leaf.sequence);
             let place = askings.iter().position(|a| a.net == net && a.gradient == gradient).unwrap_or_else(|| {
                 askings.push(Asking { net, sequences: Vec::new(), want: Want::default(), places: Vec::new(), gradient });
                 askings.len() - 1
@@ -222,7 +244,10 @@ impl<'c> Learner<'c> {
                 None => {
                     let begin = askings[place].sequences.len();
                     for row in rows {
-                        let tokens = self.service.sequence(&fixed.sequence(at, *row)).map_err(|e| Failure::new("align::run::formula", e.to_string()))?;
+                        let tokens = self
+                            .service
+                            .sequence(&fixed.sequence(at, *row))
+                            .map_err(|e| Failure::new("align::run::formula", e.to_string()))?;
                         askings[place].sequences.push(tokens);
                     }
                     (begin..begin + rows.len()).collect()
@@ -323,7 +348,8 @@ impl<'c> Learner<'c> {
     /// # Errors
     /// When the checkpoint does not fit.
     pub fn restore(&mut self, folder: &Path) -> Result<(), Failure> {
-        let damaged = || Failure::new("align::run::checkpoint", "the checkpoint cannot be read").help("remove `.align/partial` and run again");
+        let damaged =
+            || Failure::new("align::run::checkpoint", "the checkpoint cannot be read").help("remove `.align/partial` and run again");
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("learner.json"))?).map_err(|_| damaged())?;
         self.taken = json["taken"].as_u64().ok_or_else(damaged)?;
         self.hopeless = serde_json::from_value(json["hopeless"].clone()).map_err(|_| damaged())?;

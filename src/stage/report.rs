@@ -29,10 +29,15 @@ pub struct Progress {
 pub enum Report {
     Progress(Progress),
     /// One line of `metrics.jsonl`.
-    Metrics { step: u64, metrics: Metrics },
+    Metrics {
+        step: u64,
+        metrics: Metrics,
+    },
     Warning(Diagnostic),
     /// A checkpoint is on disk.
-    Checkpoint { step: u64 },
+    Checkpoint {
+        step: u64,
+    },
 }
 
 /// Writes metrics as an object; a number that is not finite becomes `null`.

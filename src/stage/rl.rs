@@ -76,7 +76,11 @@ impl Primitive for Rl {
     fn run(&self, call: &Call<'_>, context: &Context<'_>) -> Result<Product, Failure> {
         let args = Args::new(call, context)?;
         if args.sampling.temperature == 0.0 {
-            return Err(Failure::new("align::run::greedy_rollouts", "rollouts sampled at temperature 0 teach nothing: every sample is the same").help("set `temperature: 1.0`"));
+            return Err(Failure::new(
+                "align::run::greedy_rollouts",
+                "rollouts sampled at temperature 0 teach nothing: every sample is the same",
+            )
+            .help("set `temperature: 1.0`"));
         }
         let prompts = context.table(&args.prompts)?;
         if prompts.is_empty() {
@@ -171,11 +175,18 @@ impl<'r, 'c> Rollouts<'r, 'c> {
         }
         self.learner.states.clone_from(fixed.next_states());
         #[expect(clippy::cast_precision_loss, reason = "counts of one rollout")]
-        let (rate, loss) = (tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9), losses.iter().sum::<f64>() / losses.len().max(1) as f64);
+        let (rate, loss) =
+            (tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9), losses.iter().sum::<f64>() / losses.len().max(1) as f64);
         let seen = logged(&metrics);
         let mut shown: Vec<(Arc<str>, f64)> = vec![("loss".into(), loss)];
         shown.extend(seen.iter().filter(|(name, _)| matches!(&**name, "reward" | "kl")).cloned());
-        self.context.progress(Progress { step: step + 1, total: Some(self.total), rate: Some((rate, "tokens")), metrics: shown, memory: self.learner.memory() });
+        self.context.progress(Progress {
+            step: step + 1,
+            total: Some(self.total),
+            rate: Some((rate, "tokens")),
+            metrics: shown,
+            memory: self.learner.memory(),
+        });
         let mut line: Vec<(Arc<str>, f64)> = vec![("loss".into(), loss), ("grad_norm".into(), norm), ("sampler_gap".into(), gap)];
         #[expect(clippy::cast_precision_loss, reason = "a count of one rollout")]
         line.push(("clamped".into(), clamped as f64));

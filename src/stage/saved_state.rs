@@ -41,10 +41,17 @@ mod tests {
     fn a_state_comes_back_bit_for_bit() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let numbers = vec![1.0e-42_f32, -0.0, 0.1 + 0.2, f32::MAX];
-        let state = TrainState { weights: vec![numbers.clone(), vec![2.0]], first: vec![numbers.clone(), vec![3.0]], second: vec![numbers, vec![4.0]], steps: 7 };
+        let state = TrainState {
+            weights: vec![numbers.clone(), vec![2.0]],
+            first: vec![numbers.clone(), vec![3.0]],
+            second: vec![numbers, vec![4.0]],
+            steps: 7,
+        };
         write(folder.path(), "model", &state).expect("written");
         let back = read(folder.path(), "model", 7).expect("read");
-        let bits = |s: &TrainState| s.weights.concat().iter().chain(&s.first.concat()).chain(&s.second.concat()).map(|x| x.to_bits()).collect::<Vec<_>>();
+        let bits = |s: &TrainState| {
+            s.weights.concat().iter().chain(&s.first.concat()).chain(&s.second.concat()).map(|x| x.to_bits()).collect::<Vec<_>>()
+        };
         assert_eq!(bits(&back), bits(&state));
         assert_eq!(back.steps, 7);
     }

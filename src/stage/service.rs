@@ -142,7 +142,8 @@ impl<'c> Service<'c> {
             return self.sample(net, call, rows);
         }
         let sequences = rows.iter().map(|row| self.sequence(&row[0])).collect::<Result<Vec<_>, _>>()?;
-        let want = Want { logp: call.word == "logp", entropy: call.word == "entropy", value: call.word == "value", score: call.word == "score" };
+        let want =
+            Want { logp: call.word == "logp", entropy: call.word == "entropy", value: call.word == "value", score: call.word == "score" };
         let read = self.engine()?.readout(net, &sequences, want, self.temperature)?;
         if call.when == When::Sampled && *call.network == Asked::Model {
             let asked = rows.iter().filter_map(|row| sequence_of(&row[0])).map(|s| Sequence::clone(&s));

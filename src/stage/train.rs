@@ -49,12 +49,15 @@ impl Primitive for Train {
         let network = Network::open(&context.network(&args.network)?.path)?;
         let table = context.table(&args.data)?;
         if table.is_empty() {
-            return Err(Failure::new("align::run::no_rows", "there are no rows to train on").help("look at the filter or split that makes them"));
+            return Err(
+                Failure::new("align::run::no_rows", "there are no rows to train on").help("look at the filter or split that makes them")
+            );
         }
         let mut learner = Learner::new(context, &network, &args.objective, Under::Train, args.options, 1.0)?;
         let steps = run_steps(context, &mut learner, &args, &table)?;
         if learner.service.cut() > 0 {
-            let message = format!("{} sequences were longer than `max_length` ({}) and were cut", learner.service.cut(), args.options.max_length);
+            let message =
+                format!("{} sequences were longer than `max_length` ({}) and were cut", learner.service.cut(), args.options.max_length);
             context.warn("align::run::cut", message, Some("raise `max_length`, or filter long rows".into()));
         }
         learner.network()?.save(&context.folder().join("network"))?;

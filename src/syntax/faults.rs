@@ -108,12 +108,7 @@ fn comparisons(builder: &mut Builder<'_>, pair: &Pair<'_>) {
     let mut compared = false;
     for inner in pair.clone().into_inner() {
         match inner.as_rule() {
-            Rule::equal
-            | Rule::not_equal
-            | Rule::less
-            | Rule::less_equal
-            | Rule::greater
-            | Rule::greater_equal => {
+            Rule::equal | Rule::not_equal | Rule::less | Rule::less_equal | Rule::greater | Rule::greater_equal => {
                 if compared {
                     let span = builder.span(&inner);
                     builder.mistakes.push((Mistake::ChainedComparison, span));

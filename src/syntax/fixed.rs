@@ -73,12 +73,7 @@ mod tests {
     fn offsets_lead_back() {
         // a “b” # c   becomes   a "b" // c)
         let source = "a “b” # c";
-        let edits = vec![
-            Edit::new(2, 5, "\""),
-            Edit::new(6, 9, "\""),
-            Edit::new(10, 11, "//"),
-            Edit::new(source.len(), source.len(), ")"),
-        ];
+        let edits = vec![Edit::new(2, 5, "\""), Edit::new(6, 9, "\""), Edit::new(10, 11, "//"), Edit::new(source.len(), source.len(), ")")];
         let fixed = Fixed::new(source, edits);
         assert_eq!(fixed.text, "a \"b\" // c)");
         assert_eq!((fixed.start(2), fixed.end(5)), (2, 9));

@@ -94,6 +94,10 @@ impl<'a> Writer<'a> {
 
     /// Writes the comments before the bracket at `at`, which no empty line precedes.
     fn comments_at_end(&mut self, at: usize) {
+        if self.comments.get(self.next).is_none_or(|comment| comment.start >= at) {
+            return;
+        }
+        self.out.push(Doc::Hard);
         self.comments_before(at, true);
         if matches!(self.out.last(), Some(Doc::Blank)) {
             self.out.pop();
@@ -120,13 +124,7 @@ impl<'a> Writer<'a> {
 
     /// `open`, the entries with commas between them, and `close`; one entry a line when they do not fit or when the
     /// writer began a line behind the bracket.
-    fn bracketed(
-        &mut self,
-        pair: &Pair<'a>,
-        entries: Vec<Pair<'a>>,
-        marks: Marks,
-        mut write: impl FnMut(&mut Self, Pair<'a>),
-    ) {
+    fn bracketed(&mut self, pair: &Pair<'a>, entries: Vec<Pair<'a>>, marks: Marks, mut write: impl FnMut(&mut Self, Pair<'a>)) {
         let span = pair.as_span();
         let (start, end) = (span.start(), span.start() + pair.as_str().trim_end().len());
         if entries.is_empty() && !self.has_comment(start, end) {
@@ -135,9 +133,8 @@ impl<'a> Writer<'a> {
             return;
         }
         let first = entries.first().map_or(end, |entry| entry.as_span().start());
-        let broken = self.text[start..first].contains('\n')
-            || self.has_comment(start, end)
-            || entries.iter().any(|entry| self.spills(entry));
+        let broken =
+            self.text[start..first].contains('\n') || self.has_comment(start, end) || entries.iter().any(|entry| self.spills(entry));
         let last = entries.len();
         self.group(broken, |writer| {
             writer.say(marks.open);

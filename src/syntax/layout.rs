@@ -52,9 +52,7 @@ fn item_starts(tokens: &[Token], text: &str) -> Vec<usize> {
     let begins = |at: &usize| {
         let token = &tokens[*at];
         let next = tokens.get(at + 1);
-        let named = next.is_some_and(|next| {
-            !next.leads && matches!(next.kind, TokenKind::Word | TokenKind::Type | TokenKind::Text)
-        });
+        let named = next.is_some_and(|next| !next.leads && matches!(next.kind, TokenKind::Word | TokenKind::Type | TokenKind::Text));
         token.leads && token.indent == 0 && is_item_word(&text[token.start..token.end]) && named
     };
     // Its `///` lines belong to it.
@@ -121,15 +119,10 @@ impl Repair {
         match self {
             Self::Close { opener, at } => {
                 let closer = partner(opener.bracket);
-                let mistake = move |file| Mistake::Unclosed {
-                    bracket: opener.bracket,
-                    end: Span::new(file, at, at),
-                };
+                let mistake = move |file| Mistake::Unclosed { bracket: opener.bracket, end: Span::new(file, at, at) };
                 (Box::new(mistake), opener.start..opener.start + 1, Edit::new(at, at, closer))
             }
-            Self::Drop { bracket, at } => {
-                (Box::new(move |_| Mistake::Unopened { bracket }), at..at + 1, Edit::new(at, at + 1, " "))
-            }
+            Self::Drop { bracket, at } => (Box::new(move |_| Mistake::Unopened { bracket }), at..at + 1, Edit::new(at, at + 1, " ")),
             Self::Swap { opener, bracket, at } => {
                 let closer = partner(opener.bracket);
                 let mistake = move |file| Mistake::WrongCloser {

@@ -192,9 +192,7 @@ impl Habit {
             Self::FormatSpec => "leave out the `:` and what follows it",
             Self::ManyNames => "bind a record and use its parts: `part = rows.split(…)`, then `part.train`",
             Self::AssignToPart => "bind a new name; rows get new columns with `rows.with(column: …)`",
-            Self::TopLevelBinding => {
-                "put it into a `recipe`, or make it a setting with `param name: Type = value`"
-            }
+            Self::TopLevelBinding => "put it into a `recipe`, or make it a setting with `param name: Type = value`",
             Self::BlockFunction => "write `fn name(x) = formula`, without braces",
             Self::NumberedPart => "the items of a list are taken with brackets: `list[0]`",
             Self::EmptyHole => "`{name}` puts a value into a text; for the braces themselves write `{{}}`",
@@ -344,9 +342,7 @@ impl Mistake {
             Self::MissingQuotes => "put it between `\"` and `\"`".to_owned(),
             Self::ForeignComment { .. } => "write `// …`".to_owned(),
             Self::ForeignQuotes { .. } => "write `\"…\"`".to_owned(),
-            Self::ForeignWord { word, .. } if word == "return" => {
-                "leave it out: the last line of a stage is its result".to_owned()
-            }
+            Self::ForeignWord { word, .. } if word == "return" => "leave it out: the last line of a stage is its result".to_owned(),
             Self::ForeignWord { before_text: true, .. } => "leave it out: every text may have holes `{…}`".to_owned(),
             Self::ForeignWord { ours: "", .. } => "leave it out: `name = …` binds a name".to_owned(),
             Self::ForeignWord { ours, .. } => format!("write `{ours}`"),

@@ -267,10 +267,7 @@ impl<'a> Scanner<'a> {
 
 /// The words that begin an item.
 pub(super) fn is_item_word(word: &str) -> bool {
-    matches!(
-        word,
-        "use" | "param" | "type" | "extern" | "fn" | "objective" | "stage" | "recipe" | "profile"
-    )
+    matches!(word, "use" | "param" | "type" | "extern" | "fn" | "objective" | "stage" | "recipe" | "profile")
 }
 
 /// How long the number at the start of a text is, its unit included.

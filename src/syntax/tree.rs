@@ -91,11 +91,24 @@ pub struct ObjectiveStatement {
 
 #[derive(Clone, Debug)]
 pub enum ObjectiveKind {
-    Bind { name: Name, value: Expr },
-    Loss { value: Expr, weight: Option<Expr> },
+    Bind {
+        name: Name,
+        value: Expr,
+    },
+    Loss {
+        value: Expr,
+        weight: Option<Expr>,
+    },
     /// `metric kl` logs the binding of that name; `metric kl = …` says what to log.
-    Metric { name: Name, value: Option<Expr> },
-    State { name: Name, start: Expr, next: Expr },
+    Metric {
+        name: Name,
+        value: Option<Expr>,
+    },
+    State {
+        name: Name,
+        start: Expr,
+        next: Expr,
+    },
 }
 
 /// The head of a stage or an extern fn or stage.
@@ -193,18 +206,27 @@ pub struct TypeExpr {
 
 #[derive(Clone, Debug)]
 pub enum TypeKind {
-    Named { name: Name, args: Vec<TypeExpr> },
+    Named {
+        name: Name,
+        args: Vec<TypeExpr>,
+    },
     List(Box<TypeExpr>),
     Record(Vec<Field>),
     /// `all | random`
     Words(Vec<Name>),
     Optional(Box<TypeExpr>),
     /// `Float in 0.0..1.0`
-    Ranged { ty: Box<TypeExpr>, range: NumberRange },
+    Ranged {
+        ty: Box<TypeExpr>,
+        range: NumberRange,
+    },
     /// `Preference + { p: Float }`
     Sum(Vec<TypeExpr>),
     /// `Row -> Float`
-    Arrow { from: Box<TypeExpr>, to: Box<TypeExpr> },
+    Arrow {
+        from: Box<TypeExpr>,
+        to: Box<TypeExpr>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -218,9 +240,16 @@ pub struct NumberRange {
 
 #[derive(Clone, Debug)]
 pub enum Field {
-    Named { doc: String, name: Name, ty: TypeExpr, default: Option<Expr> },
+    Named {
+        doc: String,
+        name: Name,
+        ty: TypeExpr,
+        default: Option<Expr>,
+    },
     /// `...M`
-    Spread { name: Name },
+    Spread {
+        name: Name,
+    },
 }
 
 // ── Expressions ─────────────────────────────────────────────────────────────
@@ -239,20 +268,51 @@ pub enum ExprKind {
     /// `.prompt`
     Column(Name),
     /// `f(x, y: 1)`
-    Call { callee: Name, args: Vec<Entry> },
+    Call {
+        callee: Name,
+        args: Vec<Entry>,
+    },
     /// `a.f(b)`
-    Method { receiver: Box<Expr>, name: Name, args: Vec<Entry> },
+    Method {
+        receiver: Box<Expr>,
+        name: Name,
+        args: Vec<Entry>,
+    },
     /// `a.mean`
-    Member { receiver: Box<Expr>, name: Name },
-    Index { receiver: Box<Expr>, index: Box<Expr> },
+    Member {
+        receiver: Box<Expr>,
+        name: Name,
+    },
+    Index {
+        receiver: Box<Expr>,
+        index: Box<Expr>,
+    },
     List(Vec<Element>),
     Record(Vec<Entry>),
-    Unary { op: UnaryOp, operand: Box<Expr> },
-    Binary { op: BinaryOp, left: Box<Expr>, right: Box<Expr> },
-    If { condition: Box<Expr>, then: Box<Expr>, otherwise: Box<Expr> },
+    Unary {
+        op: UnaryOp,
+        operand: Box<Expr>,
+    },
+    Binary {
+        op: BinaryOp,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    If {
+        condition: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Box<Expr>,
+    },
     /// `0..count`, `1..=3`
-    Range { low: Box<Expr>, high: Box<Expr>, inclusive: bool },
-    As { value: Box<Expr>, ty: TypeExpr },
+    Range {
+        low: Box<Expr>,
+        high: Box<Expr>,
+        inclusive: bool,
+    },
+    As {
+        value: Box<Expr>,
+        ty: TypeExpr,
+    },
     Repeat(Box<Repeat>),
     Sweep(Box<Sweep>),
 }

@@ -7,7 +7,7 @@ use align::syntax::span::{FileId, Span};
 use align::value::Cell;
 
 /// A formula with arithmetic.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct F(pub Formula);
 
 pub fn of(kind: Kind) -> F {

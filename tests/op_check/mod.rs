@@ -103,13 +103,8 @@ impl<'d> Setup<'d, dyn Device + 'd> {
 
     fn backward(&mut self, case: &Case, forward: &align::engine::Recording, outputs: &[View]) -> Vec<Vec<f32>> {
         let mut gradients = Gradients::new();
-        let normal: Vec<View> = case
-            .given
-            .iter()
-            .zip(&self.views)
-            .filter(|(given, _)| matches!(given, Given::Normal(..)))
-            .map(|(_, view)| *view)
-            .collect();
+        let normal: Vec<View> =
+            case.given.iter().zip(&self.views).filter(|(given, _)| matches!(given, Given::Normal(..))).map(|(_, view)| *view).collect();
         let mut rec = Recorder::new(self.device, &mut self.arena);
         for input in &normal {
             gradients.want(*input);
@@ -144,9 +139,7 @@ fn place_on(device: &mut dyn Device, place: u64, given: &Given) -> View {
     let view = View::new(device.alloc(rows * cols).expect("there is memory"), rows, cols);
     let written = match given {
         Given::Normal(..) => device.write_f32(view, &normal(place, rows * cols)),
-        Given::Positive(..) => {
-            device.write_f32(view, &normal(place, rows * cols).iter().map(|x| x * x).collect::<Vec<_>>())
-        }
+        Given::Positive(..) => device.write_f32(view, &normal(place, rows * cols).iter().map(|x| x * x).collect::<Vec<_>>()),
         Given::Numbers(numbers, ..) => device.write_f32(view, numbers),
         Given::Words(words, ..) => device.write_u32(view, words),
     };
@@ -189,7 +182,6 @@ fn normal(stream: u64, length: usize) -> Vec<f32> {
         x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((x ^ x >> 31) >> 11) as f64 / (1u64 << 53) as f64
     };
-    let one =
-        |at: u64| (-2.0 * (1.0 - uniform(2 * at)).ln()).sqrt() * (std::f64::consts::TAU * uniform(2 * at + 1)).cos();
+    let one = |at: u64| (-2.0 * (1.0 - uniform(2 * at)).ln()).sqrt() * (std::f64::consts::TAU * uniform(2 * at + 1)).cos();
     (0..length as u64).map(|at| one(at) as f32).collect()
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use align::chance;
 use align::durable::HashCache;
 use align::formula::expr::Output;
-use align::plan::{DeviceClass, Numerics, Plan};
 use align::plan::Surroundings;
+use align::plan::{DeviceClass, Numerics, Plan};
 use align::run::{Event, Outcome, Run, Store};
 use align::stage::{Artifact, Call, Context, Failure, Item, LazyEngine, Metrics, Primitive, Product, Progress};
 use align::value::{Cell, Estimate, Table};
@@ -190,7 +190,8 @@ impl Bench {
     pub fn plan_on(&self, sketch: &Sketch, device: DeviceClass) -> Plan {
         let store = self.store();
         let mut hashes = HashCache::open(&self.folder.join(".align/outside.json"));
-        let mut around = Surroundings { root: &self.folder, numerics: Numerics::f32(device), primitives: TOYS, shelf: &store, hashes: &mut hashes };
+        let mut around =
+            Surroundings { root: &self.folder, numerics: Numerics::f32(device), primitives: TOYS, shelf: &store, hashes: &mut hashes };
         Plan::new(&sketch.checked, &mut around).expect("a plan")
     }
 

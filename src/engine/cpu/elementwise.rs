@@ -28,13 +28,7 @@ pub(super) fn fill(frame: &mut Frame<'_>) {
     let value = frame.step.params::<fill::Params>().value;
     let y = frame.output(0);
     let accumulate = y.accumulate;
-    parallel::pieces(
-        y.data,
-        PIECE,
-        |_, y| {
-            if accumulate { y.iter_mut().for_each(|y| *y += value) } else { y.fill(value) }
-        },
-    );
+    parallel::pieces(y.data, PIECE, |_, y| if accumulate { y.iter_mut().for_each(|y| *y += value) } else { y.fill(value) });
 }
 
 pub(super) fn swiglu(frame: &mut Frame<'_>) {
@@ -71,10 +65,7 @@ pub(super) fn adamw(frame: &mut Frame<'_>) {
     let g = frame.input(0).data;
     let (w, m, v) = (frame.output(0).data, frame.output(1).data, frame.output(2).data);
     let moments = m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE));
-    w.par_chunks_mut(PIECE)
-        .zip(moments)
-        .zip(g.par_chunks(PIECE))
-        .for_each(|((w, (m, v)), g)| adamw_update(w, m, v, g, &params));
+    w.par_chunks_mut(PIECE).zip(moments).zip(g.par_chunks(PIECE)).for_each(|((w, (m, v)), g)| adamw_update(w, m, v, g, &params));
 }
 
 pub(super) fn norm_sq(frame: &mut Frame<'_>) {

@@ -43,16 +43,10 @@ fn split(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>, b: MatRef<'
     let cut = |length: usize| (length * first / parts).next_multiple_of(PART).min(length);
     if rows >= cols {
         let ((top, bottom), (a_top, a_bottom)) = (dst.split_at_row_mut(cut(rows)), a.split_at_row(cut(rows)));
-        rayon::join(
-            || split(top, accumulate, a_top, b, first),
-            || split(bottom, accumulate, a_bottom, b, parts - first),
-        );
+        rayon::join(|| split(top, accumulate, a_top, b, first), || split(bottom, accumulate, a_bottom, b, parts - first));
     } else {
         let ((left, right), (b_left, b_right)) = (dst.split_at_col_mut(cut(cols)), b.split_at_col(cut(cols)));
-        rayon::join(
-            || split(left, accumulate, a, b_left, first),
-            || split(right, accumulate, a, b_right, parts - first),
-        );
+        rayon::join(|| split(left, accumulate, a, b_left, first), || split(right, accumulate, a, b_right, parts - first));
     }
 }
 

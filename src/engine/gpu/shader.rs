@@ -1,6 +1,7 @@
 //! Kernel sources: the embedded WGSL files and the three directives that WGSL itself lacks.
 //!
-//! - `#import name` brings in `shaders/shared/name.wgsl`, once.
+//! - `#import name` brings in `shaders/shared/name.wgsl`, once; `#import name of word` does so with `$it` = `word`, once
+//!   for each word.
 //! - `#for i N` … `#end` repeats lines with `$i` = 0 … N − 1: unrolled by us, because not every driver keeps an
 //!   indexed array in registers. N is a number or one of the kernel's constants.
 //! - Constants come from the host, which compiles one text at several tile sizes; they open the text as `const`s.
@@ -39,8 +40,10 @@ pub const SOURCES: &[(&str, &str)] = sources![
     "rope",
     "scatter",
     "swiglu",
+    "shared/attention_factor",
     "shared/attention_forward",
     "shared/attention_gradient",
+    "shared/attention_place",
     "shared/attention_tile",
     "shared/attention_walk",
     "shared/chosen_rows",
@@ -69,15 +72,14 @@ fn source(name: &str) -> &'static str {
     SOURCES.iter().find(|(stem, _)| *stem == name).map(|(_, text)| *text).expect("a kernel names a file of SOURCES")
 }
 
-fn expand_lines<'a>(lines: &[&'a str], constants: &[Constant], imported: &mut Vec<&'a str>, out: &mut String) {
+fn expand_lines(lines: &[&str], constants: &[Constant], imported: &mut Vec<String>, out: &mut String) {
     let mut at = 0;
     while at < lines.len() {
         let line = lines[at].trim();
         if let Some(name) = line.strip_prefix("#import ") {
-            if !imported.contains(&name) {
-                imported.push(name);
-                let part: Vec<&str> = source(&format!("shared/{name}")).lines().collect();
-                expand_lines(&part, constants, imported, out);
+            if !imported.iter().any(|seen| seen == name) {
+                imported.push(name.to_owned());
+                import(name, constants, imported, out);
             }
         } else if let Some(header) = line.strip_prefix("#for ") {
             let length = body_length(&lines[at + 1..]);
@@ -89,6 +91,13 @@ fn expand_lines<'a>(lines: &[&'a str], constants: &[Constant], imported: &mut Ve
         }
         at += 1;
     }
+}
+
+fn import(name: &str, constants: &[Constant], imported: &mut Vec<String>, out: &mut String) {
+    let (file, word) = name.split_once(" of ").unwrap_or((name, ""));
+    let part = source(&format!("shared/{file}")).replace("$it", word);
+    let lines: Vec<&str> = part.lines().collect();
+    expand_lines(&lines, constants, imported, out);
 }
 
 /// Lines before the `#end` that closes the loop which `lines` is the inside of.

@@ -61,8 +61,7 @@ impl Recorder<'_> {
         let rows = scored.target.rows;
         let (logp, lse) = (self.temp(rows, 1), self.temp(rows, 1));
         let entropy = entropy.then(|| self.temp(rows, 1));
-        let inputs =
-            vec![Some(h), Some(weight), bias, Some(scored.pred.at), Some(scored.pred.order), Some(scored.target)];
+        let inputs = vec![Some(h), Some(weight), bias, Some(scored.pred.at), Some(scored.pred.order), Some(scored.target)];
         let outputs = vec![Output::set(logp), Output::set(lse), entropy.and_then(Output::set)];
         self.forward(&LinearLogp, words(&Params { temperature }), inputs, outputs);
         LogProbs { logp, entropy, lse }
@@ -149,24 +148,23 @@ impl Define for LinearLogp {
     }
 
     fn cases() -> Vec<Case> {
-        let case =
-            |name, pred: Vec<u32>, (tokens, channels, vocabulary): (usize, usize, u32), biased: bool, entropy| {
-                let target: Vec<u32> = (0..).map(|p| p * 7 % vocabulary).take(pred.len()).collect();
-                let given = vec![
-                    Given::Normal(tokens, channels),
-                    Given::Normal(vocabulary as usize, channels),
-                    Given::Normal(1, vocabulary as usize),
-                    Given::column(&pred),
-                    Given::order_of(&pred),
-                    Given::column(&target),
-                ];
-                Case::new(name, given, move |rec, v| {
-                    let scored = Scored { pred: Indices { at: v[3], order: v[4] }, target: v[5] };
-                    let head = (v[1], biased.then_some(v[2]));
-                    let said = rec.linear_logp(v[0], head, scored, 0.8, entropy);
-                    [Some(said.logp), said.entropy].into_iter().flatten().collect()
-                })
-            };
+        let case = |name, pred: Vec<u32>, (tokens, channels, vocabulary): (usize, usize, u32), biased: bool, entropy| {
+            let target: Vec<u32> = (0..).map(|p| p * 7 % vocabulary).take(pred.len()).collect();
+            let given = vec![
+                Given::Normal(tokens, channels),
+                Given::Normal(vocabulary as usize, channels),
+                Given::Normal(1, vocabulary as usize),
+                Given::column(&pred),
+                Given::order_of(&pred),
+                Given::column(&target),
+            ];
+            Case::new(name, given, move |rec, v| {
+                let scored = Scored { pred: Indices { at: v[3], order: v[4] }, target: v[5] };
+                let head = (v[1], biased.then_some(v[2]));
+                let said = rec.linear_logp(v[0], head, scored, 0.8, entropy);
+                [Some(said.logp), said.entropy].into_iter().flatten().collect()
+            })
+        };
         let many = (0..150).map(|p| p * 2 / 3).collect();
         vec![
             case("one", vec![0], (1, 1, 1), false, false),

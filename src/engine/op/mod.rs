@@ -132,12 +132,7 @@ impl<D: Define> Op for D {
     }
 }
 
-fn oracle<D: Define, T: Float>(
-    pass: Pass,
-    params: &[u32; PARAM_WORDS],
-    inputs: &[Matrix<T>],
-    outputs: &mut [Matrix<T>],
-) {
+fn oracle<D: Define, T: Float>(pass: Pass, params: &[u32; PARAM_WORDS], inputs: &[Matrix<T>], outputs: &mut [Matrix<T>]) {
     match pass {
         Pass::Forward => D::oracle(params, inputs, outputs),
         Pass::Backward => D::oracle_backward(params, inputs, outputs),
@@ -183,11 +178,7 @@ pub struct Case {
 
 impl Case {
     /// A case: `record` gets the views of `given`.
-    pub fn new(
-        name: &'static str,
-        given: Vec<Given>,
-        record: impl Fn(&mut Recorder<'_>, &[View]) -> Vec<View> + 'static,
-    ) -> Self {
+    pub fn new(name: &'static str, given: Vec<Given>, record: impl Fn(&mut Recorder<'_>, &[View]) -> Vec<View> + 'static) -> Self {
         Self { name, given, record: Box::new(record) }
     }
 }

@@ -304,11 +304,7 @@ impl<'a> Writer<'a> {
 }
 
 /// The next operand of a chain with the operator before it: the parts up to the next operator that binds least.
-fn split<'p, 'a>(
-    parts: &'p [Pair<'a>],
-    least: u8,
-    first: bool,
-) -> Option<(Option<&'p Pair<'a>>, &'p [Pair<'a>], &'p [Pair<'a>])> {
+fn split<'p, 'a>(parts: &'p [Pair<'a>], least: u8, first: bool) -> Option<(Option<&'p Pair<'a>>, &'p [Pair<'a>], &'p [Pair<'a>])> {
     let (sign, operand) = if first { (None, parts) } else { parts.split_first().map(|(sign, rest)| (Some(sign), rest))? };
     let end = operand.iter().position(|part| looseness(part) == Some(least)).unwrap_or(operand.len());
     Some((sign, &operand[..end], &operand[end..]))
@@ -319,12 +315,7 @@ pub(super) fn looseness(pair: &Pair<'_>) -> Option<u8> {
     Some(match pair.as_rule() {
         Rule::kw_or => 1,
         Rule::kw_and => 2,
-        Rule::equal
-        | Rule::not_equal
-        | Rule::less
-        | Rule::less_equal
-        | Rule::greater
-        | Rule::greater_equal => 3,
+        Rule::equal | Rule::not_equal | Rule::less | Rule::less_equal | Rule::greater | Rule::greater_equal => 3,
         Rule::to_open | Rule::to_closed => 4,
         Rule::plus | Rule::subtract => 5,
         Rule::times | Rule::divide => 6,

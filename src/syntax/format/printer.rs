@@ -25,7 +25,10 @@ pub(super) enum Doc {
     /// A text that stands only where the group is broken.
     IfBroken(&'static str),
     Nest(Vec<Doc>),
-    Group { docs: Vec<Doc>, broken: bool },
+    Group {
+        docs: Vec<Doc>,
+        broken: bool,
+    },
 }
 
 /// Lays a document out.
@@ -41,7 +44,7 @@ pub(super) fn print(docs: &[Doc]) -> String {
             Doc::Line | Doc::SoftLine | Doc::Hard => page.breaks_to(indent),
             Doc::Blank => page.breaks = 2,
             Doc::Comment(text) => page.comment(text, indent),
-            Doc::Trailing(text) => page.trail(text),
+            Doc::Trailing(text) => page.trail(text, indent),
             Doc::Nest(docs) => work.extend(docs.iter().rev().map(|doc| (indent + INDENT, flat, doc))),
             Doc::Group { docs, broken } => {
                 let start = if page.breaks > 0 { page.indent } else { page.column };
@@ -107,10 +110,10 @@ impl Page {
         self.indent = indent;
     }
 
-    /// A comment on a line of its own, where a new line begins anyway or one level deeper than the text.
+    /// A comment on a line of its own: where a new line begins anyway, or else one level deeper.
     fn comment(&mut self, text: &str, indent: usize) {
         if self.breaks == 0 {
-            self.breaks_to(indent);
+            self.breaks_to(indent + INDENT);
         }
         self.write(text);
         self.breaks = 1;
@@ -135,10 +138,13 @@ impl Page {
         };
     }
 
-    fn trail(&mut self, text: &str) {
+    /// A comment at the end of the line; what follows it in the middle of something goes on one level deeper.
+    fn trail(&mut self, text: &str, indent: usize) {
+        if self.breaks == 0 {
+            self.breaks_to(indent + INDENT);
+        }
         self.text.truncate(self.text.trim_end_matches(' ').len());
         self.text.push(' ');
         self.text.push_str(text);
-        self.breaks = self.breaks.max(1);
     }
 }

@@ -276,15 +276,14 @@ impl<'a> Builder<'a> {
 
     /// The first lower-case words of a broken line that could be names it binds.
     pub(super) fn first_words(&self, span: Span, count: usize) -> Vec<Name> {
-        let words = self.scan.tokens_in(span).iter().filter(|token| {
-            matches!(token.kind, TokenKind::Word | TokenKind::Type) && !is_word_of_language(self.text_of(token))
-        });
+        let words = self
+            .scan
+            .tokens_in(span)
+            .iter()
+            .filter(|token| matches!(token.kind, TokenKind::Word | TokenKind::Type) && !is_word_of_language(self.text_of(token)));
         words
             .take(count)
-            .map(|token| Name {
-                text: Arc::from(self.text_of(token)),
-                span: Span::new(self.file, token.start, token.end),
-            })
+            .map(|token| Name { text: Arc::from(self.text_of(token)), span: Span::new(self.file, token.start, token.end) })
             .collect()
     }
 

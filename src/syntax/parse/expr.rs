@@ -58,8 +58,7 @@ impl Builder<'_> {
         }
         let mut expr = last?;
         for (start, condition, then) in whole(branches)?.into_iter().rev() {
-            let kind =
-                ExprKind::If { condition: Box::new(condition), then: Box::new(then), otherwise: Box::new(expr) };
+            let kind = ExprKind::If { condition: Box::new(condition), then: Box::new(then), otherwise: Box::new(expr) };
             expr = Expr { span: start.to(span), kind };
         }
         Some(expr)
@@ -141,9 +140,7 @@ impl Builder<'_> {
             let receiver = Box::new(receiver);
             Some(match args {
                 None => Expr { span: start.to(name.span), kind: ExprKind::Member { receiver, name } },
-                Some((span, args)) => {
-                    Expr { span: start.to(span), kind: ExprKind::Method { receiver, name, args: args? } }
-                }
+                Some((span, args)) => Expr { span: start.to(span), kind: ExprKind::Method { receiver, name, args: args? } },
             })
         });
         debug_assert!(called.as_ref().is_none_or(|called| called.span.end <= end.end));

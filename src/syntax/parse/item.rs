@@ -5,8 +5,7 @@ use crate::syntax::diagnose::{self, Junk};
 use crate::syntax::grammar::{Pair, Rule};
 use crate::syntax::mistake::Home;
 use crate::syntax::tree::{
-    Binder, FnItem, Generic, Item, ItemKind, Name, Objective, Profile, Recipe, Signature, Stage, TypeItem, Use,
-    UseSource,
+    Binder, FnItem, Generic, Item, ItemKind, Name, Objective, Profile, Recipe, Signature, Stage, TypeItem, Use, UseSource,
 };
 
 impl<'a> Builder<'a> {
@@ -43,12 +42,8 @@ impl<'a> Builder<'a> {
             Rule::recipe => self.recipe(&pair).map(ItemKind::Recipe),
             Rule::profile => self.profile(&pair).map(ItemKind::Profile),
             Rule::headless => {
-                let junk = Junk {
-                    rule: Rule::item_junk,
-                    span: self.span(&pair),
-                    start: pair.as_span().start(),
-                    text: pair.as_str().trim_end(),
-                };
+                let junk =
+                    Junk { rule: Rule::item_junk, span: self.span(&pair), start: pair.as_span().start(), text: pair.as_str().trim_end() };
                 let found = diagnose::line(self, &junk, Home::File);
                 self.report(found);
                 let home = Home::of_item(child(&pair, Rule::head_word)?.as_str());
@@ -122,12 +117,7 @@ impl<'a> Builder<'a> {
         let generics = self.generics(&pair);
         let params = self.params(&pair);
         let output = self.out_type(child(&pair, Rule::out_type)?);
-        Some(Signature {
-            name: self.name(&child(&pair, Rule::name)?),
-            generics: generics?,
-            params: params?,
-            output: output?,
-        })
+        Some(Signature { name: self.name(&child(&pair, Rule::name)?), generics: generics?, params: params?, output: output? })
     }
 
     fn generics(&mut self, pair: &Pair<'_>) -> Option<Vec<Generic>> {

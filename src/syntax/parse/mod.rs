@@ -114,12 +114,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Reports the mistakes inside a pair, bodies aside, and builds it; `names` are what it would have bound.
-    fn whole_or_broken<T>(
-        &mut self,
-        pair: Pair<'a>,
-        names: Vec<Name>,
-        build: impl FnOnce(&mut Self, Pair<'a>) -> Option<T>,
-    ) -> Option<T> {
+    fn whole_or_broken<T>(&mut self, pair: Pair<'a>, names: Vec<Name>, build: impl FnOnce(&mut Self, Pair<'a>) -> Option<T>) -> Option<T> {
         let span = self.span(&pair);
         let reported = self.mistakes.len();
         faults::report(self, &pair);

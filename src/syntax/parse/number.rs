@@ -36,9 +36,7 @@ pub(in crate::syntax) fn read(text: &str) -> Result<Number, Mistake> {
         }
     };
     match value {
-        Ok(value) if value.is_finite() => {
-            Ok(Number { value, whole: unit != "%" && !digits.contains(['.', 'e', 'E']) })
-        }
+        Ok(value) if value.is_finite() => Ok(Number { value, whole: unit != "%" && !digits.contains(['.', 'e', 'E']) }),
         _ => Err(bad()),
     }
 }

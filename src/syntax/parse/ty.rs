@@ -19,10 +19,7 @@ impl Builder<'_> {
         let from = sides.next()?;
         Some(match sides.next() {
             None => from,
-            Some(to) => TypeExpr {
-                span: from.span.to(to.span),
-                kind: TypeKind::Arrow { from: Box::new(from), to: Box::new(to) },
-            },
+            Some(to) => TypeExpr { span: from.span.to(to.span), kind: TypeKind::Arrow { from: Box::new(from), to: Box::new(to) } },
         })
     }
 

@@ -4,10 +4,8 @@ use super::{Scanner, TokenKind};
 use crate::syntax::mistake::Mistake;
 
 /// Longest first.
-const SYMBOLS: &[&str] = &[
-    "...", "..=", "->", "=>", "==", "!=", "<=", ">=", ":=", "+=", "..", "=", "+", "-", "*", "/", "^", "<", ">", ",", ".",
-    ":", "|", "?",
-];
+const SYMBOLS: &[&str] =
+    &["...", "..=", "->", "=>", "==", "!=", "<=", ">=", ":=", "+=", "..", "=", "+", "-", "*", "/", "^", "<", ">", ",", ".", ":", "|", "?"];
 
 /// Operators of other languages or of mathematics, and ours.
 const FOREIGN: &[(&str, &str)] = &[
