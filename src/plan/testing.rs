@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::formula::expr::{Expr, Formula, Kind, Output, StageId};
-use crate::recipe::checked::{Arg, Checked, StageCall};
+use crate::recipe::checked::{Arg, Checked, Expectation, StageCall};
 use crate::recipe::types::{Row, Type};
 use crate::syntax::span::{FileId, Span};
 use crate::value::Cell;
@@ -53,6 +53,12 @@ impl Sketch {
     /// `.name`
     pub fn column(&self, name: &str) -> Formula {
         column(name)
+    }
+
+    /// `expect condition`
+    #[allow(dead_code, reason = "`tests/run.rs` includes this file and calls it")]
+    pub fn expect(&mut self, text: &str, condition: Formula) {
+        self.checked.expectations.push(Expectation { text: text.into(), condition, message: None, span: span(0) });
     }
 }
 
