@@ -4,7 +4,8 @@ use pest::Parser as _;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::grammar::{Expected, Grammar, Rule};
-use super::mistake::{Found, Habit, Home, Mistake, start_meant};
+use super::habit::Habit;
+use super::mistake::{Found, Home, Mistake, start_meant};
 use super::parse::Builder;
 use super::scan::{Token, TokenKind, is_item_word};
 use super::span::Span;

@@ -4,7 +4,8 @@
 
 use super::diagnose::{self, Junk};
 use super::grammar::{Pair, Rule};
-use super::mistake::{Habit, Mistake};
+use super::habit::Habit;
+use super::mistake::Mistake;
 use super::parse::{Builder, child, number, text};
 use super::span::Span;
 

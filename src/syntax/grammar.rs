@@ -158,3 +158,23 @@ fn called(rule: Rule) -> Option<&'static str> {
         | Rule::only_field | Rule::only_expr | Rule::only_keyword => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_have_names_for_people_or_none() {
+        for rule in Rule::all_rules() {
+            let called = called(*rule).unwrap_or_default();
+            assert!(!called.contains('_'), "{rule:?} is called {called}");
+        }
+    }
+
+    #[test]
+    fn expectations_read_as_a_sentence() {
+        assert_eq!(Expected(vec!["a", "b", "c"]).to_string(), "a, b or c");
+        assert_eq!(Expected(vec!["a", "b"]).to_string(), "a or b");
+        assert_eq!(Expected(vec!["`carrying`", "`{`"]).nearest("carying"), Some("`carrying`"));
+    }
+}

@@ -291,3 +291,45 @@ impl Region<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::fixed::Fixed;
+
+    fn balanced(text: &str) -> (String, Vec<String>) {
+        let mut scan = crate::syntax::scan::scan(FileId(0), text);
+        balance(&mut scan, FileId(0), text);
+        let said = scan.mistakes.iter().map(|(mistake, span)| format!("{mistake} at {}", span.start)).collect();
+        (Fixed::new(text, scan.edits).text, said)
+    }
+
+    #[test]
+    fn what_matches_is_left_alone() {
+        let flat = "recipe r {\na = f(\nx,\n[1,\n2]\n)\n}\nfn f(x) = (\nx)\n";
+        assert_eq!(balanced(flat), (flat.to_owned(), vec![]));
+    }
+
+    #[test]
+    fn the_layout_shows_where_a_bracket_ends() {
+        let cases = [
+            ("recipe r {\n    a = f(x\n    b = 1\n}", "recipe r {\n    a = f(x)\n    b = 1\n}"),
+            ("recipe r {\n    a = { x: 1,\n        y: 2\n    b = 1\n}", "recipe r {\n    a = { x: 1,\n        y: 2}\n    b = 1\n}"),
+            ("recipe r {\n    a = f(g([x\n}", "recipe r {\n    a = f(g([x]))\n}"),
+            ("recipe r {\n    a = 1\n\nfn f(x) = x", "recipe r {\n    a = 1}\n\nfn f(x) = x"),
+            (
+                "recipe r {\n    l = repeat i in x {\n        a = 1\n    b = 1\n}",
+                "recipe r {\n    l = repeat i in x {\n        a = 1}\n    b = 1\n}",
+            ),
+            ("recipe r {\n    a = f(x))\n}", "recipe r {\n    a = f(x) \n}"),
+            ("recipe r {\n    a = f(x)}\n    b = 1\n}", "recipe r {\n    a = f(x) \n    b = 1\n}"),
+            ("recipe r {\n    a = [1, 2)\n}", "recipe r {\n    a = [1, 2]\n}"),
+            ("stage s(a: A, b: B -> C {\n    x = 1\n    x\n}", "stage s(a: A, b: B) -> C {\n    x = 1\n    x\n}"),
+        ];
+        for (text, wanted) in cases {
+            let (fixed, said) = balanced(text);
+            assert_eq!(fixed, wanted);
+            assert!(!said.is_empty(), "nothing said about {text}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod faults;
 mod fixed;
 mod format;
 mod grammar;
+mod habit;
 mod layout;
 mod mistake;
 mod parse;
@@ -17,5 +18,7 @@ pub mod span;
 pub mod tree;
 
 pub use format::format;
-pub use mistake::{CODES, Habit, Home, Mistake};
+pub use grammar::Expected;
+pub use habit::Habit;
+pub use mistake::{CODES, Found, Home, Mistake};
 pub use parse::parse;

@@ -292,3 +292,59 @@ fn number_length(text: &str) -> usize {
     }
     if bytes.get(end) == Some(&b'%') { end + 1 } else { run(end, |b| b.is_ascii_alphanumeric() || *b == b'_') }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::fixed::Fixed;
+
+    /// The text as the grammar will see it, and the codes of what was wrong.
+    fn repaired(text: &str) -> (String, Vec<&'static str>) {
+        let scan = scan(FileId(0), text);
+        let codes = scan.mistakes.iter().map(|(mistake, _)| mistake.code().trim_start_matches("align::syntax::"));
+        (Fixed::new(text, scan.edits.clone()).text, codes.collect())
+    }
+
+    #[test]
+    fn sound_text_is_left_alone() {
+        for text in ["a = \"{f(\"x\")} {{ }} \\\" // no comment\" // one\n", "r\"\\d{2}\" '", "\"\"\"\n  {a}\n \"two\" \"\"\""] {
+            let text = text.trim_end_matches(" '");
+            assert_eq!(repaired(text), (text.to_owned(), vec![]));
+        }
+    }
+
+    #[test]
+    fn habits_are_repaired() {
+        let cases = [
+            ("x = 1 # one", "x = 1  ", "foreign_comment"),
+            ("x = 'it'", "x = \"it\"", "foreign_quotes"),
+            ("x = “a \"b\" {c}”", "x = \"a \\\"b\\\" {{c}}\"", "foreign_quotes"),
+            ("x = a && b", "x = a  and  b", "foreign_operator"),
+            ("let x = 1", " x = 1", "foreign_word"),
+            ("f(\"abc)", "f(\"abc\")", "unterminated_text"),
+            ("x = \"run {n}", "x = \"run {n}\"", "unterminated_text"),
+            ("x = \"a } b\"", "x = \"a }} b\"", "lone_brace"),
+            ("x = a; y = b", "x = a  y = b", "stray_character"),
+            ("größe = 1", "gr__e = 1", "bad_name"),
+        ];
+        for (text, wanted, code) in cases {
+            let (fixed, codes) = repaired(text);
+            assert_eq!((fixed.as_str(), codes.first()), (wanted, Some(&code)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quadratic_number_of_braces_is_read_in_time() {
+        let text = "\"{".repeat(20_000);
+        assert!(!repaired(&text).1.is_empty());
+    }
+
+    #[test]
+    fn tokens_know_their_line() {
+        let scan = scan(FileId(0), "a =\n    f(x) // c\n  \"\"\"\n\n\"\"\" b\nc");
+        let places: Vec<(usize, bool, usize)> = scan.tokens.iter().map(|t| (t.start, t.leads, t.indent)).collect();
+        assert_eq!(places[..4], [(0, true, 0), (2, false, 0), (8, true, 4), (9, false, 4)]);
+        let last = places.len() - 1;
+        assert_eq!((places[last - 1].1, places[last].1, places[last].2), (false, true, 0));
+    }
+}

@@ -148,3 +148,48 @@ impl Page {
         self.text.push_str(text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(args: &[&str], broken: bool) -> Doc {
+        let mut inside = Vec::new();
+        for (at, arg) in args.iter().enumerate() {
+            inside.push(if at == 0 { Doc::SoftLine } else { Doc::Line });
+            inside.push(Doc::Text((*arg).to_owned()));
+            inside.push(if at + 1 == args.len() { Doc::IfBroken(",") } else { Doc::Text(",".to_owned()) });
+        }
+        let docs = vec![Doc::Text("f(".to_owned()), Doc::Nest(inside), Doc::SoftLine, Doc::Text(")".to_owned())];
+        Doc::Group { docs, broken }
+    }
+
+    #[test]
+    fn a_group_is_flat_when_it_fits() {
+        assert_eq!(print(&[call(&["a", "b"], false)]), "f(a, b)\n");
+        assert_eq!(print(&[call(&["a", "b"], true)]), "f(\n    a,\n    b,\n)\n");
+        let long = "x".repeat(60);
+        assert_eq!(print(&[call(&[&long, &long], false)]), format!("f(\n    {long},\n    {long},\n)\n"));
+    }
+
+    #[test]
+    fn what_follows_must_fit_too() {
+        let rest = Doc::Text("y".repeat(107));
+        assert_eq!(print(&[call(&["a"], false), rest]), format!("f(\n    a,\n){}\n", "y".repeat(107)));
+    }
+
+    #[test]
+    fn comments_end_their_line() {
+        let text = |text: &str| Doc::Text(text.to_owned());
+        let docs = [text("a"), Doc::Trailing("// one".to_owned()), text(" = "), Doc::Comment("// two".to_owned()), text("b")];
+        assert_eq!(print(&docs), "a // one\n    = \n    // two\n    b\n".replace("= \n", "=\n"));
+    }
+
+    #[test]
+    fn at_most_one_empty_line_is_kept() {
+        let text = |text: &str| Doc::Text(text.to_owned());
+        assert_eq!(print(&[text("a"), Doc::Hard, Doc::Blank, Doc::Blank, text("b"), Doc::Hard]), "a\n\nb\n");
+        assert_eq!(print(&[Doc::Hard, Doc::Blank, text("a")]), "a\n");
+        assert_eq!(print(&[]), "");
+    }
+}

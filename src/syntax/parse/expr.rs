@@ -263,3 +263,122 @@ fn joined(infix: Infix, left: Expr, right: Expr) -> Expr {
     };
     Expr { span, kind }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::syntax::span::FileId;
+    use crate::syntax::tree::{BinaryOp, Expr, ExprKind, ItemKind, TextPart, UnaryOp};
+
+    /// The body of `fn f() = …`, and the text around it.
+    fn body(text: &str) -> (Expr, String) {
+        let text = format!("fn f() = {text} // end\n");
+        let (file, diagnostics) = crate::syntax::parse(FileId(0), &text);
+        assert_eq!(diagnostics, [], "{text}");
+        match file.items.into_iter().next().map(|item| item.kind) {
+            Some(ItemKind::Fn(function)) => (function.body, text),
+            other => panic!("no function but {other:?}"),
+        }
+    }
+
+    /// An expression with a pair of parentheses for every operator.
+    fn shown(expr: &Expr) -> String {
+        match &expr.kind {
+            ExprKind::Number(number) => number.value.to_string(),
+            ExprKind::Name(name) => name.text.to_string(),
+            ExprKind::Column(name) => format!(".{}", name.text),
+            ExprKind::Unary { op: UnaryOp::Not, operand } => format!("(not {})", shown(operand)),
+            ExprKind::Unary { op: UnaryOp::Negate, operand } => format!("(-{})", shown(operand)),
+            ExprKind::Binary { op, left, right } => format!("({} {} {})", shown(left), sign(*op), shown(right)),
+            ExprKind::Range { low, high, inclusive } => {
+                format!("({} {} {})", shown(low), if *inclusive { "..=" } else { ".." }, shown(high))
+            }
+            ExprKind::If { condition, then, otherwise } => {
+                format!("(if {} {} {})", shown(condition), shown(then), shown(otherwise))
+            }
+            ExprKind::As { value, .. } => format!("({} as)", shown(value)),
+            ExprKind::Member { receiver, name } => format!("{}.{}", shown(receiver), name.text),
+            ExprKind::Method { receiver, name, args } => format!("{}.{}({})", shown(receiver), name.text, args.len()),
+            ExprKind::Call { callee, args } => format!("{}({})", callee.text, args.len()),
+            ExprKind::Index { receiver, index } => format!("{}[{}]", shown(receiver), shown(index)),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn sign(op: BinaryOp) -> &'static str {
+        match op {
+            BinaryOp::Add => "+",
+            BinaryOp::Subtract => "-",
+            BinaryOp::Multiply => "*",
+            BinaryOp::Divide => "/",
+            BinaryOp::Power => "^",
+            BinaryOp::Equal => "==",
+            BinaryOp::NotEqual => "!=",
+            BinaryOp::Less => "<",
+            BinaryOp::LessEqual => "<=",
+            BinaryOp::Greater => ">",
+            BinaryOp::GreaterEqual => ">=",
+            BinaryOp::And => "and",
+            BinaryOp::Or => "or",
+        }
+    }
+
+    #[test]
+    fn operators_bind_as_in_mathematics() {
+        for (text, tree) in [
+            ("a + b * c - d", "((a + (b * c)) - d)"),
+            ("a / b / c", "((a / b) / c)"),
+            ("-a ^ 2", "(-(a ^ 2))"),
+            ("2 ^ -a ^ b", "(2 ^ (-(a ^ b)))"),
+            ("a ^ b ^ c", "(a ^ (b ^ c))"),
+            ("not a == b and c or d", "(((not (a == b)) and c) or d)"),
+            ("-a.b[0].c(1) < .d", "((-a.b[0].c(1)) < .d)"),
+            ("1 + a..b * 2", "((1 + a) .. (b * 2))"),
+            ("a * b as Int", "(a * (b as))"),
+            ("if a then b else if c then d else e + f", "(if a b (if c d (e + f)))"),
+            ("a - -b", "(a - (-b))"),
+            ("f(a) + g (b)", "(f(1) + g(1))"),
+        ] {
+            assert_eq!(shown(&body(text).0), tree, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_hold_exactly_what_they_name() {
+        let (expr, text) = body("(a + b )  * f( x, y: 1 ) .z // note\n    - if_not");
+        let of = |expr: &Expr| text[expr.span.range()].to_owned();
+        let ExprKind::Binary { left, right, .. } = &expr.kind else { panic!("no difference") };
+        assert_eq!(of(&expr), "(a + b )  * f( x, y: 1 ) .z // note\n    - if_not");
+        assert_eq!(of(left), "(a + b )  * f( x, y: 1 ) .z");
+        assert_eq!(of(right), "if_not");
+        let ExprKind::Binary { left, right, .. } = &left.kind else { panic!("no product") };
+        assert_eq!(of(left), "(a + b )");
+        let ExprKind::Member { receiver, name } = &right.kind else { panic!("no member") };
+        assert_eq!((of(receiver).as_str(), &text[name.span.range()]), ("f( x, y: 1 )", "z"));
+        let ExprKind::Call { args, .. } = &receiver.kind else { panic!("no call") };
+        assert_eq!(&text[args[1].span.range()], "y: 1");
+    }
+
+    #[test]
+    fn texts_are_what_they_say() {
+        let text = |text: &str| match body(text).0.kind {
+            ExprKind::Text(parts) => parts
+                .into_iter()
+                .map(|part| match part {
+                    TextPart::Literal(text) => text,
+                    TextPart::Hole(expr) => format!("<{}>", shown(&expr)),
+                })
+                .collect::<Vec<_>>(),
+            other => panic!("no text but {other:?}"),
+        };
+        assert_eq!(text(r#""""#), [""]);
+        assert_eq!(text(r#""a\n\t\"\\""#), ["a\n\t\"\\"]);
+        assert_eq!(text(r#""{{a}}""#), ["{a}"]);
+        assert_eq!(text(r#""x {a + 1} y {.b}""#), ["x ", "<(a + 1)>", " y ", "<.b>"]);
+        assert_eq!(text(r#""{joined(a, ", ")}!""#), ["<joined(2)>", "!"]);
+        assert_eq!(text(r#"r"\d{2}""#), ["\\d{2}"]);
+        assert_eq!(text("\"\"\"\n    one\n      two {a}\n\n    three\n    \"\"\""), ["one\n  two ", "<a>", "\n\nthree"]);
+        assert_eq!(text("\"\"\"\n  {a}\n   b\n\n  \"\"\""), ["<a>", "\n b\n"]);
+        assert_eq!(text("\"\"\"plain \"quoted\" text\"\"\""), ["plain \"quoted\" text"]);
+        assert_eq!(text("\"\"\"\r\n  a\r\n  b\r\n  \"\"\""), ["a\nb"]);
+    }
+}

@@ -143,13 +143,13 @@ impl Scanner<'_> {
     /// `'…'` and `“…”` are read as `"…"`, without escapes and holes.
     fn foreign_quotes(&mut self, quote: char) {
         let start = self.at + quote.len_utf8();
-        let closes = |c: char| match quote {
-            '\'' | '‘' | '’' => matches!(c, '\'' | '’' | '‘'),
-            '«' => c == '»',
-            _ => matches!(c, '”' | '“' | '"'),
+        let closers: [&[char]; 2] = match quote {
+            '\'' | '‘' | '’' => [&['\'', '’'], &['‘']],
+            '«' => [&['»'], &[]],
+            _ => [&['”', '“'], &['"']],
         };
         let line = &self.text[start..self.line_end()];
-        let Some(length) = line.find(closes) else { return self.strange(quote) };
+        let Some(length) = closers.iter().find_map(|closers| line.find(*closers)) else { return self.strange(quote) };
         let close = start + length;
         let end = close + self.text[close..].chars().next().map_or(1, char::len_utf8);
         self.mistake(Mistake::ForeignQuotes { quote }, self.at, end);
