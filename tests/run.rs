@@ -13,6 +13,7 @@ use align::value::Cell;
 use align::{formula, recipe, syntax, value};
 
 #[path = "../src/plan/testing.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
 mod testing;
 mod toys;
 
@@ -348,22 +349,21 @@ fn a_run_leaves_its_numbers_behind() {
 }
 
 #[test]
-fn a_thousand_stages_plan_in_no_time() {
+fn planning_takes_time_in_proportion_to_the_stages() {
     let folder = folder();
     let bench = Bench::new(folder.path());
-    let mut sketch = Sketch::default();
-    let mut last = numbers(&mut sketch, "data", 3, number(0.0));
-    for i in 0..10_000 {
-        last = Output { path: vec![Arc::from("even")], ..sketch.stage(&format!("half{i}"), "half", vec![("data", Arg::Artifact(last))]) };
-    }
-    let begun = std::time::Instant::now();
-    assert_eq!(bench.plan(&sketch).nodes.len(), 10_001);
-    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
-    println!("10,001 stages in {:?}", begun.elapsed());
-}
-
-#[test]
-fn kinds_of_values_are_used() {
-    // keeps the shared builder's imports in view of this crate
-    let _ = (syntax::span::FileId(0), value::Cell::None, testing::column("x"));
+    let mut seconds = [1_000, 10_000].map(|stages| {
+        let mut sketch = Sketch::default();
+        let mut last = numbers(&mut sketch, "data", 3, number(0.0));
+        for i in 0..stages {
+            last =
+                Output { path: vec![Arc::from("even")], ..sketch.stage(&format!("half{i}"), "half", vec![("data", Arg::Artifact(last))]) };
+        }
+        let begun = std::time::Instant::now();
+        assert_eq!(bench.plan(&sketch).nodes.len(), stages + 1);
+        begun.elapsed().as_secs_f64()
+    });
+    // other programs may take the processor away for a while, but not fourfold
+    seconds[0] *= 40.0;
+    assert!(seconds[1] < seconds[0], "{seconds:?}");
 }

@@ -1,7 +1,7 @@
 // 32 × 32 blocks by 64 invocations: invocation (y, x) of 8 × 8 owns rows 4y … 4y+3 and columns 4x … 4x+3.
 //
 // Every product of attention, forward and backward, is Σ_n left[n, row] · right[n, col] over 32 values of n, where
-// n is a dimension of the head, a key, or a query. The importing file defines `element(matrix, row, d)`, zero outside.
+// n is a dimension of the head, a key, or a query. attention_factor.wgsl brings matrices into the two factors.
 
 const SIDE: u32 = 32u;
 /// Vectors of four in one n-slice, and one of padding: the slices start in different memory banks.

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use crate::diagnostic::Diagnostic;
 use crate::world::Sources;
 
-use super::render::{Style, render};
+use super::render::{Style, render, summary};
 
 /// Writes text to standard output.
 pub(super) fn print(text: &str) {
@@ -29,6 +29,14 @@ pub(super) fn diagnostics(diagnostics: &[Diagnostic], sources: &Sources) {
     if !diagnostics.is_empty() {
         io::stderr().write_all(render(diagnostics, sources, style()).as_bytes()).ok();
     }
+}
+
+/// Draws one diagnostic on standard error, without counting it.
+pub(super) fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) {
+    let one = std::slice::from_ref(diagnostic);
+    let drawn = render(one, sources, style());
+    let counted = summary(one).unwrap_or_default();
+    error(drawn.trim_end().trim_end_matches(&counted).trim_end());
 }
 
 /// How diagnostics are drawn: for this terminal, or plainly.

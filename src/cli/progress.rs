@@ -57,7 +57,7 @@ impl<'a> Watcher<'a> {
         match event {
             Event::Running { stage, .. } => self.begin(stage, event),
             Event::Progress { progress, .. } => self.step(progress),
-            Event::Warning { warning, .. } => self.beside_bar(|| out::diagnostics(std::slice::from_ref(warning), self.sources)),
+            Event::Warning { warning, .. } => self.beside_bar(|| out::diagnostic(warning, self.sources)),
             Event::Judged(verdict) => self.verdicts.borrow_mut().push(verdict.clone()),
             Event::Refused { failure } => self.failures.borrow_mut().push(failure.clone()),
             Event::Finished { .. } => self.finish(event),

@@ -44,8 +44,9 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> St
     let handler = style.handler();
     let mut text = String::new();
     for diagnostic in sorted {
-        let drawing = Drawing::of(diagnostic, sources);
-        handler.render_report(&mut text, &drawing).expect("a string takes every text");
+        for drawing in Drawing::all(diagnostic, sources) {
+            handler.render_report(&mut text, &drawing).expect("a string takes every text");
+        }
         text.push('\n');
     }
     if let Some(summary) = summary(diagnostics) {
@@ -80,28 +81,26 @@ struct Drawing<'a> {
     source: Option<Snippet<'a>>,
     labels: Vec<LabeledSpan>,
     help: Option<&'a str>,
-    elsewhere: Vec<Drawing<'a>>,
 }
 
 impl<'a> Drawing<'a> {
-    fn of(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Self {
+    /// The part in the file of the first label, then one for each label in another file.
+    fn all(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Self> {
         let file = diagnostic.labels.first().map(|label| label.span.file);
         let (here, there): (Vec<&Label>, Vec<&Label>) = diagnostic.labels.iter().partition(|label| Some(label.span.file) == file);
-        let mut elsewhere: Vec<Self> = there.into_iter().map(|label| Self::elsewhere(label, sources)).collect();
-        let mut help = diagnostic.help.as_deref();
-        // Help comes last, after the other files.
-        if let Some(last) = elsewhere.last_mut() {
-            last.help = help.take();
-        }
-        Self {
+        let mut drawings = vec![Self {
             code: Some(diagnostic.code),
             severity: severity(diagnostic.severity),
             message: &diagnostic.message,
             source: file.map(|file| Snippet::of(file, sources)),
             labels: here.into_iter().map(|label| labeled(label, sources, true)).collect(),
-            help,
-            elsewhere,
+            help: None,
+        }];
+        drawings.extend(there.into_iter().map(|label| Self::elsewhere(label, sources)));
+        if let Some(last) = drawings.last_mut() {
+            last.help = diagnostic.help.as_deref();
         }
+        drawings
     }
 
     /// A label in another file than the first.
@@ -113,7 +112,6 @@ impl<'a> Drawing<'a> {
             source: Some(Snippet::of(label.span.file, sources)),
             labels: vec![labeled(label, sources, false)],
             help: None,
-            elsewhere: Vec::new(),
         }
     }
 }
@@ -169,10 +167,6 @@ impl miette::Diagnostic for Drawing<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         Some(Box::new(self.labels.iter().cloned()))
     }
-
-    fn related<'b>(&'b self) -> Option<Box<dyn Iterator<Item = &'b dyn miette::Diagnostic> + 'b>> {
-        (!self.elsewhere.is_empty()).then(|| Box::new(self.elsewhere.iter().map(|drawing| drawing as &dyn miette::Diagnostic)) as Box<_>)
-    }
 }
 
 /// A named text that is borrowed.
@@ -204,5 +198,89 @@ impl SourceCode for Snippet<'_> {
             contents.column(),
             contents.data().split(|byte| *byte == b'\n').count(),
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::span::Span;
+
+    fn sources() -> Sources {
+        let mut sources = Sources::default();
+        sources.add("recipes/a.align", "recipe a {\n    policy = dpo(rm, pairs)\n}\n", None);
+        sources.add("std/b.align", "/// Trains.\nstage dpo(policy: Model) -> Model { policy }\n", None);
+        sources
+    }
+
+    #[test]
+    fn places_in_other_files_follow_and_help_comes_last() {
+        let (here, there) = (Span::new(FileId(0), 28, 30), Span::new(FileId(1), 22, 35));
+        let wrong = Diagnostic::error("align::recipe::wrong_type", "expected Model, found Scorer")
+            .at(here, "this is a Scorer")
+            .at(there, "`policy` is declared here")
+            .help("train the model that it scores");
+        let drawn = render(&[wrong], &sources(), Style::Plain);
+        assert_eq!(
+            drawn,
+            "align::recipe::wrong_type
+
+  x expected Model, found Scorer
+   ,-[recipes/a.align:2:18]
+ 2 |     policy = dpo(rm, pairs)
+   :                  ^|
+   :                   `-- this is a Scorer
+   `----
+  > `policy` is declared here
+   ,-[std/b.align:2:11]
+ 2 | stage dpo(policy: Model) -> Model { policy }
+   :           ^^^^^^^^^^^^^
+   `----
+  help: train the model that it scores
+
+1 mistake
+"
+        );
+    }
+
+    #[test]
+    fn mistakes_are_sorted_and_counted() {
+        let at = |file, start| Span::new(FileId(file), start, start + 1);
+        let found = [
+            Diagnostic::warning("align::x::third", "third").at(at(1, 0), ""),
+            Diagnostic::error("align::x::second", "second").at(at(0, 15), ""),
+            Diagnostic::error("align::x::first", "first").at(at(0, 0), ""),
+        ];
+        let drawn = render(&found, &sources(), Style::Plain);
+        let order: Vec<usize> = ["first", "second", "third"].iter().filter_map(|word| drawn.find(word)).collect();
+        assert!(order.is_sorted() && order.len() == 3, "{drawn}");
+        assert!(drawn.ends_with("2 mistakes, 1 warning\n"));
+        assert_eq!(render(&[], &sources(), Style::Plain), "");
+    }
+
+    #[test]
+    fn odd_places_are_drawn() {
+        let mut sources = Sources::default();
+        let file = sources.add("odd", "a\tπ = \r\n\n", None);
+        let length = sources.get(file).text.len();
+        for start in 0..=length {
+            for end in start..=length {
+                if sources.get(file).text.get(start..end).is_some() {
+                    let wrong = Diagnostic::error("align::x::y", "odd").at(Span::new(file, start, end), "here");
+                    for style in [Style::Plain, Style::Terminal { color: true, width: 0 }] {
+                        assert!(render(std::slice::from_ref(&wrong), &sources, style).contains("odd"));
+                    }
+                }
+            }
+        }
+        assert!(render(&[Diagnostic::error("align::x::y", "nowhere")], &sources, Style::Plain).contains("nowhere"));
+    }
+
+    #[test]
+    fn colours_are_only_for_terminals() {
+        let wrong = Diagnostic::error("align::x::y", "wrong").at(Span::new(FileId(0), 0, 6), "here");
+        let drawn = |style| render(std::slice::from_ref(&wrong), &sources(), style);
+        assert!(drawn(Style::Terminal { color: true, width: 80 }).contains('\u{1b}'));
+        assert!(drawn(Style::Plain).is_ascii());
     }
 }

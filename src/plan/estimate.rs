@@ -45,7 +45,7 @@ pub(super) fn estimate(plan: &mut Plan, checked: &Checked, around: &Surroundings
                 merged(stored, forecast.unwrap_or_default())
             };
             let node = plan.node(at);
-            let forecast = forecast(checked, &node.call, &known);
+            let forecast = forecast(checked, &node.call, &node.places, &known);
             let primitive = around.primitives.iter().find(|p| p.name() == &*node.call.primitive).expect("the plan found it");
             let loaded = primitive.file_arguments().iter().find_map(|argument| loaded(plan, at, argument, around.root));
             let given = primitive.estimate(&Call::new(&node.call), &known);

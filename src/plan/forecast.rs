@@ -1,7 +1,7 @@
 //! What a stage will roughly take, told from its arguments and its inputs' sizes alone. Right to within a factor of two
 //! is enough: it is for deciding whether to start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::formula::expr::{Formula, Kind, ObjectiveDef, Output};
@@ -9,10 +9,9 @@ use crate::formula::words::{self, Kind as WordKind};
 use crate::recipe::checked::{Arg, Checked, StageCall};
 use crate::recipe::types::Type;
 use crate::stage::{Call, Cost, FromArg, Size, Sizes};
-use crate::value::Cell;
 
 use super::graph::type_of;
-use super::meaning::{Meaning, walk};
+use super::meaning::walk;
 
 /// Bytes for each number of a network: weights, and for a trained one gradients and two moments.
 const FROZEN: u64 = 4;
@@ -22,12 +21,10 @@ const AT_ONCE: u64 = 2048;
 const KEPT: u64 = 1 << 30;
 
 /// The forecast of one call.
-pub(super) fn forecast(checked: &Checked, call: &StageCall, inputs: &Sizes<'_>) -> Cost {
-    let meaning = Meaning::of(call);
-    let networks: BTreeSet<&Output> =
-        meaning.places.values().filter(|output| type_of(checked, output).is_some_and(Type::is_network)).collect();
+pub(super) fn forecast(checked: &Checked, call: &StageCall, places: &BTreeMap<String, Output>, inputs: &Sizes<'_>) -> Cost {
+    let networks: BTreeSet<&Output> = places.values().filter(|output| type_of(checked, output).is_some_and(Type::is_network)).collect();
     let parameters = |output: &Output| inputs(output).parameters;
-    let tables = meaning.places.values().filter(|output| matches!(type_of(checked, output), Some(Type::Data(_))));
+    let tables = places.values().filter(|output| matches!(type_of(checked, output), Some(Type::Data(_))));
     let rows = tables.map(inputs).reduce(|a, b| if a.rows >= b.rows { a } else { b }).unwrap_or_default();
     let work = Work::of(call);
     let tokens = if networks.is_empty() { None } else { work.tokens(rows) };
@@ -35,12 +32,20 @@ pub(super) fn forecast(checked: &Checked, call: &StageCall, inputs: &Sizes<'_>) 
     let weights: Option<u64> = networks.iter().map(|output| parameters(output)).sum();
     let training = if work.trains { main.map(|p| p * (TRAINED - FROZEN) + activations(p)) } else { Some(0) };
     let memory = weights.zip(training).map(|(weights, training)| weights * FROZEN + training).filter(|_| !networks.is_empty());
+    let each = rows.tokens_per_row.map(|each| each + work.sampled);
     let made = match &call.output {
-        Type::Data(_) => Size { rows: rows.rows, tokens_per_row: rows.tokens_per_row.map(|t| t + work.sampled), ..Size::default() },
+        Type::Data(_) => Size { rows: rows.rows, tokens_per_row: each, bytes: letters(rows.rows, each), parameters: None },
+        Type::Record(_) => Size { tokens_per_row: each, ..Size::default() },
         ty if ty.is_network() => Size { parameters: main, bytes: main.map(|p| p * FROZEN), ..Size::default() },
         _ => Size::default(),
     };
     Cost { tokens, memory, disk: made.bytes, ..Cost::of(made) }
+}
+
+/// Bytes of so many rows as text.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]
+fn letters(rows: Option<u64>, each: Option<f64>) -> Option<u64> {
+    Some((rows? as f64 * each? * 4.0) as u64)
 }
 
 /// The network that a stage hands on: the one it starts from.
@@ -115,11 +120,15 @@ fn each_network_word(formula: &Formula, found: &mut dyn FnMut(&str, &[Formula]))
     });
 }
 
-/// The largest whole number among a `sample`'s options: its `max_tokens`.
-#[expect(clippy::cast_precision_loss, reason = "a forecast")]
+/// `max_tokens` among a `sample`'s options.
 fn most(args: &[Formula]) -> f64 {
-    let whole = |formula: &Formula| if let Kind::Const(Cell::Int(n)) = &formula.kind { Some(*n as f64) } else { None };
-    args.iter().filter_map(whole).fold(0.0, f64::max)
+    let constant = |formula: &Formula| if let Kind::Const(cell) = &formula.kind { Some(cell.clone()) } else { None };
+    let given = args.iter().find_map(|arg| match &arg.kind {
+        Kind::Const(options) => options.field("max_tokens"),
+        Kind::Record(fields) => fields.iter().find(|(name, _)| &**name == "max_tokens").and_then(|(_, value)| constant(value)),
+        _ => None,
+    });
+    given.and_then(|cell| cell.number()).unwrap_or(0.0)
 }
 
 /// What a decoder of so many numbers keeps of the tokens it computes at a time: of width C and C / 64 blocks of 12 C².
@@ -169,7 +178,9 @@ pub(super) fn complete(given: Cost, forecast: Cost) -> Cost {
 mod tests {
     use super::*;
     use crate::formula::expr::{Loss, StageId};
+    use crate::plan::meaning::Meaning;
     use crate::plan::testing::{Sketch, column, constant, expr, word};
+    use crate::value::Cell;
 
     fn training(steps: Cell) -> (Sketch, Cost) {
         let mut sketch = Sketch::default();
@@ -191,7 +202,8 @@ mod tests {
             StageId(0) => Size { rows: Some(100), tokens_per_row: Some(50.0), ..Size::default() },
             _ => Size { parameters: Some(1_000_000), ..Size::default() },
         };
-        let cost = forecast(&sketch.checked, &sketch.checked.stages[2], &size);
+        let call = &sketch.checked.stages[2];
+        let cost = forecast(&sketch.checked, call, &Meaning::of(call).places, &size);
         (sketch, cost)
     }
 

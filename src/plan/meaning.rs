@@ -153,7 +153,7 @@ pub fn walk(formula: &Formula, visit: &mut dyn FnMut(&Expr)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::testing::{Sketch, constant as number, word};
+    use crate::plan::testing::{Sketch, column, constant as number, word};
     use crate::value::Cell;
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         let mut sketch = Sketch::default();
         let rows = sketch.stage("rows", "blank", vec![("count", Arg::Value(Cell::Int(3)))]);
         let bar = sketch.stage("bar", "measure", vec![("data", Arg::Artifact(rows.clone()))]);
-        let where_ = word(">", vec![sketch.column("x"), sketch.part(&bar, "mean")]);
+        let where_ = word(">", vec![column("x"), sketch.part(&bar, "mean")]);
         sketch.stage("kept", "filter", vec![("data", Arg::Artifact(rows)), ("where", Arg::Formula(where_))]);
         let meaning = Meaning::of(&sketch.checked.stages[2]);
         assert_eq!(meaning.places.keys().collect::<Vec<_>>(), ["data", "where#0"]);
@@ -179,7 +179,7 @@ mod tests {
         };
         let (a, b) = (number(1.0), number(2.0));
         assert_eq!(with(vec![("a", a.clone()), ("b", b.clone())]), with(vec![("b", b.clone()), ("a", a.clone())]));
-        let reads_a = word("+", vec![super::super::testing::column("a"), b]);
+        let reads_a = word("+", vec![column("a"), b]);
         assert_ne!(with(vec![("a", a.clone()), ("b", reads_a.clone())]), with(vec![("b", reads_a), ("a", a)]));
     }
 }

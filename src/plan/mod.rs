@@ -170,6 +170,11 @@ impl Plan {
         parts.collect::<Vec<_>>().join(".")
     }
 
+    /// What an output is, whatever it is called: a fingerprint and a part.
+    pub fn reference(&self, output: &Output) -> String {
+        reference(output, &|stage| self.node(stage).fingerprint.clone())
+    }
+
     /// Every stage's name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|node| node.call.name.as_str())

@@ -50,11 +50,6 @@ impl Sketch {
         expr(Kind::Artifact(Output { stage: output.stage, path }))
     }
 
-    /// `.name`
-    pub fn column(&self, name: &str) -> Formula {
-        column(name)
-    }
-
     /// `expect condition`
     #[allow(dead_code, reason = "`tests/run.rs` includes this file and calls it")]
     pub fn expect(&mut self, text: &str, condition: Formula) {

@@ -1,4 +1,5 @@
-//! Finished artifacts, opened for the stages that read them: every byte verified once a run, tables read once.
+//! Finished artifacts, opened for the stages that read them: every byte verified once a run, tables read once. Numbers
+//! are in the manifest, which is whole or refused; reading one does not read the network beside it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +75,13 @@ impl<'a> Artifacts<'a> {
 
     fn object(&self, stage: StageId) -> Result<Arc<Object>, Unreadable> {
         let node = self.plan.node(stage);
-        self.store.verified(&node.fingerprint).map_err(|damage| Unreadable::Damaged { stage, name: node.call.name.clone(), damage })
+        self.store.object(&node.fingerprint).map_err(|damage| Unreadable::Damaged { stage, name: node.call.name.clone(), damage })
+    }
+
+    fn verify(&self, stage: StageId) -> Result<(), Unreadable> {
+        let node = self.plan.node(stage);
+        let verified = self.store.verified(&node.fingerprint);
+        verified.map(|_| ()).map_err(|damage| Unreadable::Damaged { stage, name: node.call.name.clone(), damage })
     }
 
     fn artifact(&self, stage: StageId, object: &Object, stored: &Stored, rest: &[Arc<str>]) -> Result<Artifact, Unreadable> {
@@ -82,12 +89,16 @@ impl<'a> Artifacts<'a> {
         let damaged =
             |path: &str| Unreadable::Damaged { stage, name: node.call.name.clone(), damage: Damage::Content { path: path.to_owned() } };
         Ok(match stored {
-            Stored::Network { path, .. } => self.network(stage, path, object.folder.join(path)),
+            Stored::Network { path, .. } => {
+                self.verify(stage)?;
+                self.network(stage, path, object.folder.join(path))
+            }
             Stored::Outside { argument } => {
                 let written = node.call.args.get(argument.as_str()).and_then(PathBuf::from_arg).unwrap_or_default();
                 self.network(stage, argument, self.root.join(written))
             }
             Stored::Table { path, .. } => {
+                self.verify(stage)?;
                 let file = File::open(object.folder.join(path)).map_err(|_| damaged(path))?;
                 let table = Table::read_jsonl(BufReader::new(file)).map_err(|_| damaged(path))?;
                 Artifact::Table(Arc::new(table))

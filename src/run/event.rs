@@ -178,7 +178,7 @@ pub fn diagnostic_json(diagnostic: &Diagnostic, sources: &Sources) -> Value {
 /// Where a span begins: file, line and column, counted from 1.
 fn place(span: crate::syntax::span::Span, sources: &Sources) -> (Option<String>, usize, usize) {
     let Some((_, source)) = sources.iter().find(|(file, _)| *file == span.file) else { return (None, 0, 0) };
-    let before = &source.text[..source.text.floor_char_boundary(span.start as usize)];
+    let before = source.text.get(..span.start as usize).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
     (Some(source.name.clone()), line, column)

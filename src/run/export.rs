@@ -9,19 +9,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::diagnostic::Diagnostic;
-use crate::durable;
+use crate::durable::{self, HashCache};
 use crate::plan::Plan;
 use crate::recipe::checked::Export;
 use crate::stage::{Artifact, NetworkAt};
 use crate::value::{Cell, Table};
 
 use super::artifacts::Artifacts;
-use super::scheduler::Run;
-use super::store::FOLDER;
+use super::outcome::Run;
+use super::store::{FOLDER, HASHES};
 
 /// What was exported to a path, so that it may be replaced.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Ours {
+    /// The artifact: its fingerprint and the part of it.
+    of: String,
     /// Hash of all names and contents as they were written.
     tree: String,
 }
@@ -36,17 +38,18 @@ fn ledger(root: &Path) -> BTreeMap<String, Ours> {
 
 /// Exports of a recipe in `root` that would overwrite what align did not write, or what was changed since.
 pub fn refusals(exports: &[Export], root: &Path) -> Vec<Diagnostic> {
-    let ours = ledger(root);
-    exports.iter().filter(|export| !may_replace(&root.join(&export.path), ours.get(&key(&export.path)))).map(refusal).collect()
+    let (ours, mut hashes) = (ledger(root), HashCache::open(&root.join(FOLDER).join(HASHES)));
+    let mut refused = |export: &&Export| !may_replace(&root.join(&export.path), ours.get(&key(&export.path)), &mut hashes);
+    exports.iter().filter(|export| refused(export)).map(refusal).collect()
 }
 
 fn key(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn may_replace(target: &Path, ours: Option<&Ours>) -> bool {
+fn may_replace(target: &Path, ours: Option<&Ours>, hashes: &mut HashCache) -> bool {
     let empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    !target.exists() || empty || ours.is_some_and(|ours| tree(target).is_ok_and(|found| found == ours.tree))
+    !target.exists() || empty || ours.is_some_and(|ours| tree(target, hashes).is_ok_and(|found| found == ours.tree))
 }
 
 fn refusal(export: &Export) -> Diagnostic {
@@ -64,36 +67,52 @@ pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) 
         Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display()))
             .at(export.span, "exported here")
     };
+    let (target, of) = (run.root.join(&export.path), run.plan.reference(&export.what));
+    let mut ours = ledger(run.root);
+    let known = ours.get(&key(&export.path)).filter(|ours| ours.of == of);
+    if known.is_some_and(|ours| may_replace(&target, Some(ours), &mut run.store.hashes()) && target.exists()) {
+        return Ok(true);
+    }
     let artifact = artifacts
         .open(&export.what)
         .map_err(|e| Diagnostic::error("align::run::damaged_artifact", e.to_string()).at(export.span, "exported here"))?;
-    let target = run.root.join(&export.path);
     fs::create_dir_all(durable::parent(&target)).map_err(broken)?;
     let making = durable::beside(&target);
-    let written = write(&artifact, &making, run.plan, export).and_then(|()| tree(&making));
-    let result = written.map_err(broken).and_then(|new| place(run.root, export, &making, &target, new));
+    let written = write(&artifact, &making, run.plan, export).and_then(|()| tree(&making, &mut run.store.hashes()));
+    let placed = written.map_err(broken).and_then(|tree| {
+        let ours = ours.get(&key(&export.path));
+        place(export, ours, &making, &target, &tree, &mut run.store.hashes()).map(|unchanged| (unchanged, tree))
+    });
     // whatever happened, nothing half-made stays
     durable::remove(&making).map_err(broken)?;
-    result
+    let (unchanged, tree) = placed?;
+    ours.insert(key(&export.path), Ours { of, tree });
+    let text = serde_json::to_vec_pretty(&ours).expect("plain data becomes JSON");
+    durable::write(&ledger_path(run.root), &text).map_err(broken)?;
+    Ok(unchanged)
 }
 
-fn place(root: &Path, export: &Export, making: &Path, target: &Path, new: String) -> Result<bool, Diagnostic> {
+/// Puts what was made at its path, unless it is there already or something else is. Returns whether it was there.
+fn place(
+    export: &Export,
+    ours: Option<&Ours>,
+    making: &Path,
+    target: &Path,
+    new: &str,
+    hashes: &mut HashCache,
+) -> Result<bool, Diagnostic> {
     let broken = |error: io::Error| {
         Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display()))
             .at(export.span, "exported here")
     };
-    let mut ours = ledger(root);
-    let unchanged = target.exists() && tree(target).map_err(broken)? == new;
-    if !unchanged {
-        if !may_replace(target, ours.get(&key(&export.path))) {
-            return Err(refusal(export));
-        }
-        replace(making, target).map_err(broken)?;
+    if target.exists() && tree(target, hashes).map_err(broken)? == new {
+        return Ok(true);
     }
-    ours.insert(key(&export.path), Ours { tree: new });
-    let text = serde_json::to_vec_pretty(&ours).expect("plain data becomes JSON");
-    durable::write(&ledger_path(root), &text).map_err(broken)?;
-    Ok(unchanged)
+    if !may_replace(target, ours, hashes) {
+        return Err(refusal(export));
+    }
+    replace(making, target).map_err(broken)?;
+    Ok(false)
 }
 
 /// Puts the new in the old one's place. A folder cannot be renamed over another one, so the old one steps aside first:
@@ -109,13 +128,13 @@ fn replace(making: &Path, target: &Path) -> io::Result<()> {
 }
 
 /// Hash of the names and contents of a file or of all files in a folder.
-fn tree(path: &Path) -> io::Result<String> {
+fn tree(path: &Path, hashes: &mut HashCache) -> io::Result<String> {
     if path.is_file() {
-        return Ok(durable::hash_file(path)?.1);
+        return Ok(hashes.hash(path)?.1);
     }
     let mut hasher = blake3::Hasher::new();
     for file in durable::files_under(path)? {
-        let (bytes, blake3) = durable::hash_file(&path.join(&file))?;
+        let (bytes, blake3) = hashes.hash(&path.join(&file))?;
         hasher.update(format!("{file}\0{bytes}\0{blake3}\n").as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())

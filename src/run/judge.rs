@@ -71,8 +71,10 @@ fn sides(condition: &Formula, opened: &Artifacts<'_>) -> Vec<Cell> {
 impl Verdict {
     /// The numbers that decided it, in one line: `0.743 [0.701, 0.781] vs 0.6`.
     pub fn numbers(&self) -> String {
-        let sides: Vec<String> = self.sides.iter().map(plain).collect();
-        sides.join(" vs ")
+        if !self.sides.is_empty() {
+            return self.sides.iter().map(plain).collect::<Vec<_>>().join(" vs ");
+        }
+        self.parts.iter().map(|part| format!("{} {}", part.name, plain(&part.value))).collect::<Vec<_>>().join(", ")
     }
 
     /// As an object.

@@ -11,6 +11,7 @@ mod export;
 mod judge;
 mod late;
 mod lock;
+mod outcome;
 mod record;
 mod scheduler;
 mod store;
@@ -20,7 +21,7 @@ mod work;
 pub use event::{Event, Tally, diagnostic_json};
 pub use export::refusals as export_refusals;
 pub use judge::{Shown, Verdict, number, plain};
-pub use scheduler::{Outcome, Run, Status};
+pub use outcome::{Outcome, Run, Status};
 pub use store::Store;
 pub use stored::{Note, Stored};
 

@@ -1,159 +1,29 @@
 //! The run itself: whatever is ready is made, until nothing is left or somebody says stop.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-use serde_json::json;
 
 use crate::diagnostic::Diagnostic;
 use crate::formula::eval::single;
 use crate::formula::expr::StageId;
 use crate::formula::program::Program;
 use crate::formula::show::Show;
-use crate::plan::{Found, Lock, Plan, Shelf};
+use crate::plan::meaning::artifacts;
+use crate::plan::{Found, Shelf};
 use crate::recipe::checked::Condition;
-use crate::stage::{Failure, LazyEngine, Primitive};
+use crate::stage::{Failure, Primitive};
 use crate::value::Cell;
-use crate::world::Sources;
 
 use super::artifacts::{Artifacts, Unreadable, Values};
-use super::event::{Event, Tally, values_json};
+use super::event::{Event, Tally};
 use super::judge::{Verdict, judge};
+use super::outcome::{Outcome, Run, Status};
 use super::record::Record;
-use super::store::Store;
 use super::{export, work};
 
 /// How often to look whether another run has finished what this one waits for.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-/// What a run needs.
-pub struct Run<'a> {
-    pub plan: &'a Plan,
-    pub store: &'a Store,
-    /// The recipe's folder.
-    pub root: &'a Path,
-    pub primitives: &'a [&'static dyn Primitive],
-    pub engine: &'a LazyEngine,
-    /// The device, and why this one.
-    pub device: (String, String),
-    pub sources: &'a Sources,
-    /// Set from outside to stop: the current step is finished and checkpointed.
-    pub interrupted: &'a AtomicBool,
-    /// Checkpoints are at least this far apart.
-    pub checkpoint_every: Duration,
-    pub listen: &'a dyn Fn(&Event),
-}
-
-impl std::fmt::Debug for Run<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run").field("recipe", &self.plan.recipe).field("device", &self.device).finish_non_exhaustive()
-    }
-}
-
-/// Where a stage stands.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Status {
-    Pending,
-    Made {
-        seconds: f64,
-    },
-    Cached,
-    Skipped,
-    Failed,
-    /// It needs a stage that failed.
-    Blocked,
-}
-
-/// What became of a run.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Outcome {
-    pub tally: Tally,
-    pub statuses: Vec<Status>,
-    pub verdicts: Vec<Verdict>,
-    /// Failures of stages and refused exports.
-    pub failures: Vec<Diagnostic>,
-    /// `.align/runs/…`
-    pub folder: PathBuf,
-}
-
-impl Outcome {
-    /// 0 done, 1 a stage or an expectation failed, 130 interrupted.
-    pub fn exit_code(&self) -> u8 {
-        let unmet = self.verdicts.iter().any(|v| v.holds != Some(true));
-        if self.tally.interrupted { 130 } else { u8::from(unmet || !self.failures.is_empty()) }
-    }
-}
-
-impl Run<'_> {
-    /// Executes the plan as it is.
-    ///
-    /// # Errors
-    /// When the store's folder cannot be written to. Everything later is an event and part of the outcome.
-    pub fn execute(&self) -> io::Result<Outcome> {
-        self.store.prepare()?;
-        self.pin()?;
-        let record = Record::new(&self.store.root().join("runs"), &self.plan.recipe)?;
-        let mut going = Going {
-            run: self,
-            artifacts: Artifacts::new(self.plan, self.store, self.root),
-            record: &record,
-            status: vec![Status::Pending; self.plan.nodes.len()],
-            waiting: vec![false; self.plan.nodes.len()],
-            remade: vec![false; self.plan.nodes.len()],
-            suspect: vec![false; self.plan.nodes.len()],
-            failures: Vec::new(),
-            interrupted: false,
-        };
-        going.begin();
-        going.stages();
-        let verdicts = going.judge();
-        going.export(&verdicts);
-        let outcome = going.finish(verdicts);
-        self.store.save_hashes()?;
-        let summary = self.summary(&outcome, &record);
-        record.finish(&summary)?;
-        Ok(outcome)
-    }
-
-    fn pin(&self) -> io::Result<()> {
-        // a lock that cannot be read was reported by the plan, and is replaced
-        let mut lock = Lock::read(self.root).unwrap_or_default();
-        for (path, content) in &self.plan.files {
-            lock.pin(path, content.clone());
-        }
-        if self.plan.files.is_empty() { Ok(()) } else { lock.write(self.root) }
-    }
-
-    fn summary(&self, outcome: &Outcome, record: &Record) -> serde_json::Value {
-        let artifacts = Artifacts::new(self.plan, self.store, self.root);
-        let stages = self.plan.nodes.iter().zip(&outcome.statuses).enumerate().map(|(at, (node, status))| {
-            let (state, seconds) = match status {
-                Status::Made { seconds } => ("made", Some(*seconds)),
-                Status::Cached => ("cached", None),
-                Status::Skipped => ("skipped", None),
-                Status::Failed => ("failed", None),
-                Status::Blocked => ("blocked", None),
-                Status::Pending => ("left", None),
-            };
-            let values = if matches!(status, Status::Made { .. } | Status::Cached) { artifacts.values(StageId(at)) } else { Vec::new() };
-            json!({ "name": node.call.name, "primitive": *node.call.primitive, "state": state, "seconds": seconds, "fingerprint": node.fingerprint, "values": values_json(&values) })
-        });
-        json!({
-            "recipe": *self.plan.recipe,
-            "started": record.started,
-            "seconds": record.seconds(),
-            "device": self.device.0,
-            "because": self.device.1,
-            "exit": outcome.exit_code(),
-            "tally": outcome.tally,
-            "expectations": outcome.verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>(),
-            "files": self.plan.files,
-            "stages": stages.collect::<Vec<_>>(),
-        })
-    }
-}
 
 /// What came of looking at a stage.
 enum Turn {
@@ -166,7 +36,7 @@ enum Turn {
 }
 
 /// A run under way.
-struct Going<'a> {
+pub(super) struct Going<'a> {
     run: &'a Run<'a>,
     artifacts: Artifacts<'a>,
     record: &'a Record,
@@ -179,13 +49,30 @@ struct Going<'a> {
     interrupted: bool,
 }
 
-impl Going<'_> {
+impl<'a> Going<'a> {
+    /// Nothing is settled yet.
+    pub(super) fn new(run: &'a Run<'a>, record: &'a Record) -> Self {
+        let stages = run.plan.nodes.len();
+        Self {
+            run,
+            artifacts: Artifacts::new(run.plan, run.store, run.root),
+            record,
+            status: vec![Status::Pending; stages],
+            waiting: vec![false; stages],
+            suspect: vec![false; stages],
+            remade: vec![false; stages],
+            failures: Vec::new(),
+            interrupted: false,
+        }
+    }
+
     fn say(&self, event: Event) {
         self.record.add(&event, self.run.sources);
         (self.run.listen)(&event);
     }
 
-    fn begin(&self) {
+    /// Says what is about to happen.
+    pub(super) fn begin(&self) {
         let plan = self.run.plan;
         self.say(Event::Started {
             recipe: plan.recipe.to_string(),
@@ -202,7 +89,7 @@ impl Going<'_> {
     }
 
     /// Settles every stage. Order is the recipe's, except that nobody waits while there is other work.
-    fn stages(&mut self) {
+    pub(super) fn stages(&mut self) {
         while !self.interrupted && self.status.contains(&Status::Pending) {
             let mut moved = false;
             for at in (0..self.status.len()).map(StageId) {
@@ -284,13 +171,13 @@ impl Going<'_> {
             }
             Err(failure) => return self.fail(at, &failure),
         }
-        match self.from_store_or_make(at, *primitive) {
+        match self.find_or_make(at, *primitive) {
             Ok(turn) => turn,
             Err(failure) => self.fail(at, &failure),
         }
     }
 
-    fn from_store_or_make(&mut self, at: StageId, primitive: &dyn Primitive) -> Result<Turn, Failure> {
+    fn find_or_make(&mut self, at: StageId, primitive: &dyn Primitive) -> Result<Turn, Failure> {
         let (store, node) = (self.run.store, self.run.plan.node(at));
         if !self.suspect[at.0] && store.find(&node.fingerprint) == Found::Whole {
             store.tidy(&node.fingerprint)?;
@@ -372,7 +259,7 @@ impl Going<'_> {
                 Ok(Cell::Bool(holds)) if holds == condition.holds => {}
                 Ok(_) => return Ok(Some(self.because(condition))),
                 // a round that was not reached decides nothing any more
-                Err(_) if crate::plan::meaning::artifacts(&condition.formula).iter().any(|o| self.artifacts.is_missing(o.stage)) => {
+                Err(_) if artifacts(&condition.formula).iter().any(|o| self.artifacts.is_missing(o.stage)) => {
                     return Ok(Some("an earlier round ended the loop".to_owned()));
                 }
                 Err(error) => return Err(Failure::new("align::formula::evaluation", error.to_string())),
@@ -394,7 +281,8 @@ impl Going<'_> {
         if condition.holds { format!("the gate{shown} is closed{said}") } else { format!("the loop ended: `until`{shown} was reached") }
     }
 
-    fn judge(&self) -> Vec<Verdict> {
+    /// Judges every expectation, unless the run was stopped.
+    pub(super) fn judge(&self) -> Vec<Verdict> {
         if self.interrupted {
             return Vec::new();
         }
@@ -406,7 +294,7 @@ impl Going<'_> {
     }
 
     /// Nothing leaves the store before everything that was expected of it holds.
-    fn export(&mut self, verdicts: &[Verdict]) {
+    pub(super) fn export(&mut self, verdicts: &[Verdict]) {
         if self.interrupted {
             return;
         }
@@ -432,7 +320,8 @@ impl Going<'_> {
         }
     }
 
-    fn finish(self, verdicts: Vec<Verdict>) -> Outcome {
+    /// Counts, and says the last word.
+    pub(super) fn finish(self, verdicts: Vec<Verdict>) -> Outcome {
         let count = |is: fn(&Status) -> bool| self.status.iter().filter(|s| is(s)).count();
         let tally = Tally {
             made: count(|s| matches!(s, Status::Made { .. })),

@@ -9,7 +9,7 @@
 //! runs/<time>-<recipe>/    what every run said and measured
 //! ```
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -29,6 +29,8 @@ use super::stored::{self, Note, Stored};
 
 /// The store's folder.
 pub(super) const FOLDER: &str = ".align";
+/// What it remembers of files' contents.
+pub(super) const HASHES: &str = "hashes.json";
 
 /// Artifacts, checkpoints and memories of the recipes in one folder. Safe for several processes at once.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Store {
     /// The store of the recipes in `folder`. Nothing is written before [`Store::prepare`].
     pub fn new(folder: &Path) -> Self {
         let root = folder.join(FOLDER);
-        let hashes = RefCell::new(HashCache::open(&root.join("hashes.json")));
+        let hashes = RefCell::new(HashCache::open(&root.join(HASHES)));
         Self { root, hashes, open: RefCell::default(), verified: RefCell::default() }
     }
 
@@ -81,6 +83,11 @@ impl Store {
         &self.root
     }
 
+    /// What is known of files' contents.
+    pub(super) fn hashes(&self) -> RefMut<'_, HashCache> {
+        self.hashes.borrow_mut()
+    }
+
     fn object_folder(&self, fingerprint: &Fingerprint) -> PathBuf {
         self.root.join("objects").join(fingerprint.as_str())
     }
@@ -100,7 +107,7 @@ impl Store {
         let folder = self.object_folder(fingerprint);
         let sealed = Sealed::open(&folder)?;
         for file in &sealed.files {
-            let (_, blake3) = self.hashes.borrow_mut().hash(&folder.join(&file.path))?;
+            let (_, blake3) = self.hashes().hash(&folder.join(&file.path))?;
             if blake3 != file.blake3 {
                 return Err(Damage::Content { path: file.path.clone() });
             }
@@ -155,7 +162,7 @@ impl Store {
         fs::create_dir_all(durable::parent(&folder))?;
         durable::rename(&making, &folder)?;
         for file in &sealed.files {
-            self.hashes.borrow_mut().remember(&folder.join(&file.path), file.bytes, &file.blake3)?;
+            self.hashes().remember(&folder.join(&file.path), file.bytes, &file.blake3)?;
         }
         durable::remove(&self.partial_folder(fingerprint))?;
         let object = Arc::new(Object { folder, sealed, note });
@@ -211,7 +218,7 @@ impl Store {
     /// # Errors
     /// When the disk refuses.
     pub fn save_hashes(&self) -> io::Result<()> {
-        if self.root.exists() { self.hashes.borrow_mut().save() } else { Ok(()) }
+        if self.root.exists() { self.hashes().save() } else { Ok(()) }
     }
 
     /// Every whole artifact that `keep` does not name, with its size: what could be collected.

@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::formula::expr::Output;
 use crate::plan::Key;
 use crate::stage::{Failure, Item, Product, Size};
-use crate::value::Cell;
+use crate::value::{Cell, Table};
 
 /// What the manifest of an artifact says beside its files.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -23,11 +23,14 @@ pub struct Note {
     pub stage: String,
     pub main: Stored,
     /// In the order in which the stage gave them.
-    pub extras: Vec<(Arc<str>, Stored)>,
+    pub extras: Parts,
     pub warnings: Vec<Warning>,
     pub seconds: f64,
     pub finished: String,
 }
+
+/// Named parts of a result, in order.
+pub type Parts = Vec<(Arc<str>, Stored)>;
 
 /// A part of a result.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -46,13 +49,15 @@ pub enum Stored {
         path: String,
         rows: u64,
         bytes: u64,
+        /// Of a row's longest reading, on average and about.
+        tokens: f64,
     },
     Figure {
         path: String,
     },
     /// A cell as [`Cell::to_json`] writes it.
     Value(Value),
-    Record(Vec<(Arc<str>, Stored)>),
+    Record(Parts),
     /// What stands at this place of the key.
     Same {
         place: String,
@@ -104,10 +109,8 @@ impl Stored {
     /// What is known of its size.
     pub(super) fn size(&self) -> Size {
         match self {
-            #[expect(clippy::cast_precision_loss, reason = "a token is about four letters, and that is all the precision there is")]
-            Self::Table { rows, bytes, .. } => {
-                let each = (*rows > 0).then(|| *bytes as f64 / *rows as f64 / 4.0);
-                Size { rows: Some(*rows), tokens_per_row: each, bytes: Some(*bytes), parameters: None }
+            Self::Table { rows, bytes, tokens, .. } => {
+                Size { rows: Some(*rows), tokens_per_row: Some(*tokens), bytes: Some(*bytes), parameters: None }
             }
             // networks are stored as 32-bit floats
             Self::Network { bytes, .. } => Size { parameters: Some(bytes / 4), bytes: Some(*bytes), ..Size::default() },
@@ -123,11 +126,7 @@ pub(super) fn cell(value: &Value, path: &[Arc<str>]) -> Option<Cell> {
 }
 
 /// Writes a product's tables and figures into `folder`, where its networks already are.
-pub(super) fn write(
-    product: &Product,
-    folder: &Path,
-    places: &BTreeMap<String, Output>,
-) -> Result<(Stored, Vec<(Arc<str>, Stored)>), Failure> {
+pub(super) fn write(product: &Product, folder: &Path, places: &BTreeMap<String, Output>) -> Result<(Stored, Parts), Failure> {
     let writer = Writer { folder, places };
     let main = writer.item("", &product.main)?;
     let extras = product.extras.iter().map(|(name, item)| Ok((name.clone(), writer.item(name, item)?)));
@@ -150,7 +149,7 @@ impl Writer<'_> {
                 table.write_jsonl(&mut to)?;
                 to.flush()?;
                 let bytes = self.folder.join(&path).metadata()?.len();
-                Stored::Table { path, rows: table.len() as u64, bytes }
+                Stored::Table { path, rows: table.len() as u64, bytes, tokens: tokens(table) }
             }
             Item::Figure(drawing) => {
                 let (path, mut file) = self.create(name, "figure", "svg")?;
@@ -192,6 +191,23 @@ impl Writer<'_> {
     }
 }
 
+/// Tokens of a prompt and the longest completion beside it, on average; four letters are about a token.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn tokens(table: &Table) -> f64 {
+    let letters = |text: &str| text.len() as f64 / 4.0;
+    let of = |cell: &Cell| match cell {
+        Cell::Text(text) => (letters(text), 0.0),
+        Cell::Dialogue(turns) => (turns.iter().map(|turn| letters(&turn.text)).sum(), 0.0),
+        Cell::Completion(c) => (0.0, c.tokens.as_ref().map_or_else(|| letters(&c.text), |tokens| tokens.len() as f64)),
+        _ => (0.0, 0.0),
+    };
+    let longest = |row: &Vec<Cell>| {
+        let (prompt, completion) = row.iter().map(of).fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
+        prompt + completion
+    };
+    table.rows.iter().map(longest).sum::<f64>() / table.len().max(1) as f64
+}
+
 fn wrong(what: &str) -> Failure {
     Failure::new("align::run::product", format!("the stage returned {what}")).help("this is a mistake in align itself")
 }
@@ -206,7 +222,7 @@ mod tests {
 
     #[test]
     fn parts_are_found_by_path() {
-        let table = Stored::Table { path: "train.jsonl".into(), rows: 2, bytes: 10 };
+        let table = Stored::Table { path: "train.jsonl".into(), rows: 2, bytes: 10, tokens: 3.0 };
         let estimate = Stored::Value(serde_json::json!({ "mean": 0.5, "n": 2, "lower95": 0.1, "upper95": 0.9 }));
         let main = Stored::Record(vec![("train".into(), table.clone()), ("kept".into(), Stored::Same { place: "candidates.1".into() })]);
         let key = serde_json::from_value(serde_json::json!({ "primitive": "split", "version": 1, "arguments": {}, "inputs": {}, "files": {}, "seed": 0, "numerics": null })).expect("a key");

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use crate::formula::expr::Output;
-use crate::plan::{Node, Past};
+use crate::plan::{Node, Past, Shelf};
 use crate::stage::{Artifact, Call, Context, Failure, Primitive, Report, Setting};
 
 use super::artifacts::{Artifacts, Unreadable};
 use super::clock::utc;
 use super::event::Event;
 use super::late;
-use super::scheduler::Run;
+use super::outcome::Run;
 use super::store::names;
 use super::stored::{self, Note, Warning};
 
@@ -65,7 +65,11 @@ pub(super) fn make(
 
 /// Remembers a finished stage under its name, for `explain` and for estimates.
 pub(super) fn remember(run: &Run<'_>, node: &Node) -> std::io::Result<()> {
+    let known = run.store.past(&run.plan.recipe, &node.call.name).is_some_and(|past| past.fingerprint == node.fingerprint);
     let Ok(object) = run.store.object(&node.fingerprint) else { return Ok(()) };
+    if known {
+        return Ok(());
+    }
     let past = Past {
         fingerprint: node.fingerprint.clone(),
         key: node.key.clone(),
