@@ -1,32 +1,31 @@
 //! Buffers on the host, and the slices of them that a step reads and writes.
 
+use std::io;
+
 use faer::{MatMut, MatRef};
+use memmap2::MmapMut;
 
 use crate::engine::device::{BufferId, EngineError, MemoryUse, View};
 use crate::engine::recording::{Output, Step};
 
-/// One cache line of numbers.
-#[repr(C, align(64))]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable, Debug)]
-struct Line([f32; 16]);
-
-/// Every live buffer; an id is a place in the list.
+/// Every live buffer; an id is a place in the list. Buffers are pages of their own: zero without being touched, first
+/// touched by the thread that fills them, and huge where the system has such pages.
 #[derive(Default, Debug)]
 pub(super) struct Memory {
-    buffers: Vec<Option<Vec<Line>>>,
+    buffers: Vec<Option<MmapMut>>,
     pub(super) used: MemoryUse,
 }
 
 impl Memory {
     pub(super) fn alloc(&mut self, words: usize) -> Result<BufferId, EngineError> {
-        let lines = words.div_ceil(16);
-        let bytes = 64 * lines as u64;
-        let mut buffer = Vec::new();
-        if buffer.try_reserve_exact(lines).is_err() {
-            return Err(EngineError::OutOfMemory { requested: bytes, in_use: self.used.in_use });
-        }
-        buffer.resize(lines, Line([0.0; 16]));
-        self.used.grow(bytes);
+        let requested = 4 * words as u64;
+        let out_of_memory = |_| EngineError::OutOfMemory { requested, in_use: self.used.in_use };
+        let buffer = usize::try_from(requested).map_err(io::Error::other).and_then(|bytes| MmapMut::map_anon(bytes.max(4)));
+        let buffer = buffer.map_err(out_of_memory)?;
+        // small pages do as well, only slower
+        #[cfg(target_os = "linux")]
+        let _ = buffer.advise(memmap2::Advice::HugePage);
+        self.used.grow(requested.max(4));
         let free = self.buffers.iter().position(Option::is_none).unwrap_or_else(|| {
             self.buffers.push(None);
             self.buffers.len() - 1
@@ -36,19 +35,19 @@ impl Memory {
     }
 
     pub(super) fn free(&mut self, buffer: BufferId) {
-        if let Some(lines) = self.buffers[buffer.0 as usize].take() {
-            self.used.shrink(64 * lines.len() as u64);
+        if let Some(pages) = self.buffers[buffer.0 as usize].take() {
+            self.used.shrink(pages.len() as u64);
         }
     }
 
     pub(super) fn read(&self, view: View) -> &[f32] {
-        let lines = self.buffers[view.buffer.0 as usize].as_ref().expect("a view names a live buffer");
-        &bytemuck::cast_slice(lines)[view.range()]
+        let pages = self.buffers[view.buffer.0 as usize].as_ref().expect("a view names a live buffer");
+        &bytemuck::cast_slice(pages)[view.range()]
     }
 
     pub(super) fn write(&mut self, view: View) -> &mut [f32] {
-        let lines = self.buffers[view.buffer.0 as usize].as_mut().expect("a view names a live buffer");
-        &mut bytemuck::cast_slice_mut(lines)[view.range()]
+        let pages = self.buffers[view.buffer.0 as usize].as_mut().expect("a view names a live buffer");
+        &mut bytemuck::cast_slice_mut(pages)[view.range()]
     }
 
     /// What `step` reads and writes.
@@ -86,9 +85,10 @@ impl Memory {
 
     /// Where a view's words are, and how many. Unlike a slice this claims nothing about the rest of the buffer.
     fn raw(&mut self, view: View) -> (*mut f32, usize) {
-        let lines = self.buffers[view.buffer.0 as usize].as_mut().expect("a view names a live buffer");
-        assert!(view.range().end <= 16 * lines.len(), "a view lies within its buffer");
-        (lines.as_mut_ptr().cast::<f32>().wrapping_add(view.offset), view.words())
+        let pages = self.buffers[view.buffer.0 as usize].as_mut().expect("a view names a live buffer");
+        let words: &mut [f32] = bytemuck::cast_slice_mut(pages);
+        assert!(view.range().end <= words.len(), "a view lies within its buffer");
+        (words.as_mut_ptr().wrapping_add(view.offset), view.words())
     }
 }
 
