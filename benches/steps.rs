@@ -28,10 +28,13 @@ fn main() {
     toy::write(folder.path(), LLAMA_15M, Head::Language);
     let llama = Network::open(folder.path()).expect("it opens");
     let stories = Network::open(Path::new("recipes/quickstart")).expect("it opens");
-    let benches: [(&str, &Network, Bench); 6] = [
+    let benches: [(&str, &Network, Bench); 9] = [
         ("llama-15m sft", &llama, |n| sft(n, 8, 64, 64)),
         ("llama-15m dpo", &llama, |n| dpo(n, 8, 64, 64)),
         ("llama-15m generate", &llama, |n| generate(n, 8, 64, 64, 5)),
+        ("llama-15m one", &llama, |n| generate(n, 1, 64, 64, 5)),
+        ("llama-15m four", &llama, |n| generate(n, 4, 64, 64, 5)),
+        ("llama-15m many", &llama, |n| generate(n, 64, 64, 64, 5)),
         ("stories sft", &stories, |n| sft(n, 40, 25, 48)),
         ("stories dpo", &stories, |n| dpo(n, 25, 25, 48)),
         ("stories generate", &stories, |n| generate(n, 600, 20, 48, 1)),

@@ -157,18 +157,61 @@ struct Weights {
     top: f64,
 }
 
+/// Numbers that a loop handles side by side.
+const LANES: usize = 16;
+
 impl Weights {
     #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
     fn new(logits: &[f32], scale: f64) -> Self {
-        let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let narrow = scale as f32;
-        let each: Vec<f32> = logits.iter().map(|&logit| exp((logit - top) * narrow)).collect();
-        let total = each.chunks(64).map(|chunk| f64::from(chunk.iter().sum::<f32>())).sum();
+        let (each, top, total) = pulp::Arch::new().dispatch(Exponentials { logits, scale: scale as f32 });
         Self { each, total, top: f64::from(top) * scale }
     }
 
     fn log_total(&self) -> f64 {
         self.top + self.total.ln()
+    }
+}
+
+/// e^(scale (logit - max)), the largest logit and the sum; compiled for the best instructions of the processor.
+struct Exponentials<'a> {
+    logits: &'a [f32],
+    scale: f32,
+}
+
+impl pulp::WithSimd for Exponentials<'_> {
+    type Output = (Vec<f32>, f32, f64);
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
+        let (blocks, rest) = self.logits.as_chunks::<LANES>();
+        let mut tops = [f32::NEG_INFINITY; LANES];
+        for block in blocks {
+            for i in 0..LANES {
+                tops[i] = if block[i] > tops[i] { block[i] } else { tops[i] };
+            }
+        }
+        let mut top = f32::NEG_INFINITY;
+        for &x in tops.iter().chain(rest) {
+            top = if x > top { x } else { top };
+        }
+        let mut each = self.logits.to_vec();
+        for x in &mut each {
+            *x = exp((*x - top) * self.scale);
+        }
+        let mut total = 0.0;
+        for block in each.chunks(4 * LANES) {
+            let mut sums = [0.0; LANES];
+            let (lanes, rest) = block.as_chunks::<LANES>();
+            for lanes in lanes {
+                for i in 0..LANES {
+                    sums[i] += lanes[i];
+                }
+            }
+            for x in sums.iter().chain(rest) {
+                total += f64::from(*x);
+            }
+        }
+        (each, top, total)
     }
 }
 
@@ -209,6 +252,7 @@ fn argmax(logits: &[f32]) -> usize {
 
 /// e^x for x <= 0 to 1e-7 relative, 0 below the normal range. Written without branches, so that it is vectorised:
 /// sampling takes as many exponentials as the vocabulary has words, for every token.
+#[inline(always)]
 fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     let n = x.max(-87.0) * std::f32::consts::LOG2_E + ROUND;

@@ -19,6 +19,10 @@ use crate::engine::op::attention::Params;
 /// The most queries in a block: enough for products at full speed, few enough to waste little above the diagonal.
 const QUERIES: usize = 64;
 
+/// Multiply-adds that take as long as the calls for one head of a block, and such that are worth a thread.
+const CALLS: usize = 1 << 12;
+const WORTH_A_THREAD: usize = 1 << 18;
+
 /// Queries with the same prefix and the same begin of their own keys.
 #[derive(Clone, PartialEq, Debug)]
 struct Block {
@@ -99,8 +103,9 @@ pub(super) fn forward(frame: &mut Frame<'_>) {
         (block, own_out, own_lse)
     });
     let tasks: Vec<_> = tasks.collect();
-    let work = blocks.iter().map(|block| block.keys() * block.queries.len() * q.cols).sum::<usize>();
-    let together = if work < 1 << 19 { blocks.len() } else { 1 };
+    let work = |block: &Block| block.queries.len() * block.keys() * q.cols + CALLS * p.heads as usize;
+    let parts = blocks.iter().map(work).sum::<usize>() / WORTH_A_THREAD;
+    let together = blocks.len().div_ceil(parts.max(1));
     tasks.into_par_iter().with_min_len(together).for_each(|(block, out, lse)| {
         parallel::scratch(block.queries.len() * block.keys(), |strip| {
             forward_block(&p, block, (q, k, v, ranges), strip, out, lse);

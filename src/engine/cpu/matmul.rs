@@ -6,8 +6,10 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
+use super::few_rows;
+
 /// Multiply-adds that are worth a thread: some ten microseconds.
-const WORTH_A_THREAD: usize = 1 << 20;
+const WORTH_A_THREAD: usize = 1 << 19;
 
 /// Multiply-adds that take as long as fetching a number: what counts where few rows meet a large weight.
 const FETCH: usize = 8;
@@ -30,6 +32,9 @@ pub(super) fn product(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>
 
 /// The same on this thread alone.
 pub(super) fn product_here(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
+    if few_rows::fits(a, b) {
+        return few_rows::product(dst, accumulate, a, b);
+    }
     let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
     matmul(dst, accumulate, a, b, 1.0, Par::Seq);
 }

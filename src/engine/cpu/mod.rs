@@ -4,6 +4,7 @@
 
 mod attention;
 mod elementwise;
+mod few_rows;
 mod head;
 mod linear;
 mod matmul;

@@ -1,0 +1,154 @@
+//! y = x Wᵀ for a few rows of x: every weight is fetched once, in order, and used for all rows while it is at hand.
+//!
+//! A blocked product first copies W into a friendlier order, which pays when many rows follow. With few rows the time
+//! is that of fetching W, so it is read as it lies: each result is the inner product of a row of x and a row of W.
+
+use faer::{MatMut, MatRef};
+use pulp::{Simd, WithSimd};
+
+/// More rows than this are a blocked product's work.
+const FEW: usize = 16;
+
+/// Shorter vectors do not fill registers.
+const LEAST: usize = 32;
+
+/// Numbers in a cache line.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 16;
+
+/// Results computed side by side: of so many rows of x and rows of W.
+const TALL: usize = 4;
+const WIDE: usize = 4;
+
+/// Columns between what is computed and what is fetched: as long as a fetch takes.
+const AHEAD: usize = 2 * WIDE;
+
+type Vectors<'a, const N: usize> = [&'a [f32]; N];
+
+/// Whether rows of `a` and columns of `b` lie in one piece each and are no shorter than `LEAST`, and `a` has few rows.
+pub(super) fn fits(a: MatRef<'_, f32>, b: MatRef<'_, f32>) -> bool {
+    (1..=FEW).contains(&a.nrows()) && a.ncols() >= LEAST && a.col_stride() == 1 && b.row_stride() == 1
+}
+
+/// dst = a b, or dst += a b; (M, N) = (M, K) (K, N), where [`fits`] holds.
+pub(super) fn product(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
+    pulp::Arch::new().dispatch(Product { dst, accumulate, a, b });
+}
+
+struct Product<'a> {
+    dst: MatMut<'a, f32>,
+    accumulate: bool,
+    a: MatRef<'a, f32>,
+    b: MatRef<'a, f32>,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { mut dst, accumulate, a, b } = self;
+        let (rows, cols) = (dst.nrows(), dst.ncols());
+        for begin in (0..cols).step_by(WIDE) {
+            let w = columns(b, begin);
+            prefetch(&columns(b, begin + AHEAD));
+            for top in (0..rows).step_by(TALL) {
+                let results = tile(simd, &columns(a.transpose(), top), &w);
+                for i in 0..TALL.min(rows - top) {
+                    for j in 0..WIDE.min(cols - begin) {
+                        let y = &mut dst[(top + i, begin + j)];
+                        *y = if accumulate { *y + results[i][j] } else { results[i][j] };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Four columns from `begin` on; beyond the edge the last one, whose results are left out.
+#[inline(always)]
+fn columns<const N: usize>(matrix: MatRef<'_, f32>, begin: usize) -> Vectors<'_, N> {
+    let mut found: Vectors<'_, N> = [&[]; N];
+    for (j, column) in found.iter_mut().enumerate() {
+        let at = (begin + j).min(matrix.ncols() - 1);
+        *column = matrix.col(at).try_as_col_major().expect("it fits").as_slice();
+    }
+    found
+}
+
+/// Asks for vectors to be brought close. Rows are short and far apart, so the processor does not see by itself what
+/// comes next: this nearly doubles the rate at which a large W is read.
+#[inline(always)]
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the hint has no safe form; it reads nothing"))]
+fn prefetch(vectors: &Vectors<'_, WIDE>) {
+    #[cfg(target_arch = "x86_64")]
+    for vector in vectors {
+        for line in vector.chunks(LINE) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: every x86-64 processor has the instruction, and it is defined for any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = vectors;
+}
+
+/// The inner products of four vectors with four. Loops instead of closures: what a closure does is compiled without the
+/// instructions that were found.
+#[inline(always)]
+fn tile<S: Simd>(simd: S, x: &Vectors<'_, TALL>, w: &Vectors<'_, WIDE>) -> [[f32; WIDE]; TALL] {
+    let length = w[0].len();
+    let ((x, x_rest), (w, w_rest)) = (blocks::<S, _>(x, length), blocks::<S, _>(w, length));
+    let mut totals = [[simd.splat_f32s(0.0); WIDE]; TALL];
+    for at in 0..w[0].len() {
+        for i in 0..TALL {
+            for j in 0..WIDE {
+                totals[i][j] = simd.mul_add_e_f32s(x[i][at], w[j][at], totals[i][j]);
+            }
+        }
+    }
+    let mut results = [[0.0; WIDE]; TALL];
+    for i in 0..TALL {
+        for j in 0..WIDE {
+            results[i][j] = simd.reduce_sum_f32s(totals[i][j]);
+            for at in 0..w_rest[0].len() {
+                results[i][j] += x_rest[i][at] * w_rest[j][at];
+            }
+        }
+    }
+    results
+}
+
+/// Vectors as registers, of one length that the compiler sees, and what is left.
+#[inline(always)]
+fn blocks<'a, S: Simd, const N: usize>(vectors: &Vectors<'a, N>, length: usize) -> ([&'a [S::f32s]; N], Vectors<'a, N>) {
+    let (mut whole, mut rest): ([&[S::f32s]; N], Vectors<'a, N>) = ([&[]; N], [&[]; N]);
+    for i in 0..N {
+        (whole[i], rest[i]) = S::as_simd_f32s(&vectors[i][..length]);
+        whole[i] = &whole[i][..whole[0].len()];
+    }
+    (whole, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_edge_is_right() {
+        for (m, n, k) in [(1, 1, 32), (1, 5, 48), (3, 4, 33), (8, 9, 288), (16, 33, 79), (5, 2, 100)] {
+            let numbers = |length: usize, step: f32| -> Vec<f32> { (0..length).map(|i| (i as f32 * step).sin()).collect() };
+            let (a, b) = (numbers(m * k, 0.37), numbers(n * k, 0.73));
+            let mut y = vec![0.5; m * n];
+            let (a_matrix, b_matrix) = (MatRef::from_row_major_slice(&a, m, k), MatRef::from_row_major_slice(&b, n, k).transpose());
+            assert!(fits(a_matrix, b_matrix));
+            product(MatMut::from_row_major_slice_mut(&mut y, m, n), true, a_matrix, b_matrix);
+            for i in 0..m {
+                for j in 0..n {
+                    let exact: f64 = (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[j * k + l])).sum();
+                    assert!((f64::from(y[i * n + j]) - 0.5 - exact).abs() < 1e-5, "{m} x {n} x {k}");
+                }
+            }
+        }
+    }
+}
