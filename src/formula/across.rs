@@ -16,7 +16,7 @@ use super::program::{Along, Slot};
 use super::reduce::Reduction;
 use super::scope::Groups;
 use super::shape::Shape;
-use super::text::{jaccard, ngrams, text_of};
+use super::text::{distinct_share, jaccard, ngrams, run_length, text_of};
 use super::words::{Kind, Rows, Word};
 
 /// Which numbers are reduced together, and where the result goes.
@@ -114,6 +114,7 @@ impl Eval<'_> {
                 Ok(Column::once(column.cell(from[0])))
             }
             Kind::Rows(Rows::Dice) => self.dice(slot, scope, along),
+            Kind::Rows(Rows::DistinctNgrams) => self.distinct_ngrams(slot, scope, along),
             _ => unreachable!("only reductions and row words take `over:`"),
         }
     }
@@ -217,6 +218,34 @@ impl Eval<'_> {
         }
         let layout = if matches!(along, Along::Batch | Along::All) { Layout::ONCE } else { Layout::ROWS };
         Ok(Column::Numbers(Numbers { values, layout, scalar: Scalar::Int }))
+    }
+
+    /// How varied each text is, or all texts of each group together.
+    fn distinct_ngrams(&mut self, slot: Slot, scope: usize, along: &Along) -> Result<Column, EvalError> {
+        let (per_row, cells) = self.cells(&self.program.nodes[slot].args, scope)?;
+        let rows = self.rows(scope);
+        let members = match along {
+            Along::Row | Along::Tokens => (0..rows).map(|row| vec![row]).collect(),
+            Along::Columns(_) | Along::Batch | Along::All => self.members(scope, along)?,
+        };
+        let mut shares = vec![1.0; rows];
+        for members in members {
+            let mut texts = Vec::with_capacity(members.len());
+            let mut n = 1;
+            for &row in &members {
+                let args = &cells[if per_row { row } else { 0 }];
+                let read = text_of(&args[0]).and_then(|text| Ok((text, run_length(&args[1])?)));
+                let (text, length) = read.map_err(|e| self.error(slot, scope, Some(row), e))?;
+                texts.push(&**text);
+                n = length;
+            }
+            let share = distinct_share(&texts, n);
+            members.iter().for_each(|&row| shares[row] = share);
+        }
+        if matches!(along, Along::Batch | Along::All) {
+            return Ok(Column::once(Cell::Float(shares.first().copied().unwrap_or(1.0))));
+        }
+        Ok(Column::Numbers(Numbers::rows(shares, Scalar::Float)))
     }
 
     pub(super) fn aggregate(&mut self, slot: Slot, scope: usize, aggregate: Aggregate) -> Result<Column, EvalError> {

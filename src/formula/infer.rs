@@ -165,7 +165,9 @@ impl Infer<'_> {
         let form = self.joined(slot);
         match (along, word.kind) {
             (Along::Tokens, words::Kind::Reduction(_)) => self.over_tokens(slot, node, form),
-            (Along::Row, words::Kind::Rows(Rows::Dice)) => Form { shape: Shape::Row, ..form },
+            (Along::Row, words::Kind::Rows(Rows::Dice | Rows::DistinctNgrams)) => {
+                Form { shape: Shape::Row, inner: Inner::One, gradient: false, ..form }
+            }
             (Along::Tokens | Along::Row, _) => {
                 self.refuse(slot, Refusal::NoAxis { word: word.name });
                 Form { shape: Shape::Row, ..form }
@@ -206,7 +208,7 @@ impl Infer<'_> {
             self.refuse(slot, Refusal::NotOneARow { word: word.name });
         }
         match rows {
-            Rows::Count | Rows::Dice => Form { shape: axis, inner: Inner::One, changes, gradient: false },
+            Rows::Count | Rows::Dice | Rows::DistinctNgrams => Form { shape: axis, inner: Inner::One, changes, gradient: false },
             Rows::Rank => Form { shape: Shape::Row, inner: Inner::One, changes, gradient: false },
             Rows::ArgMax => Form { shape: axis, inner: form.inner, changes, gradient: self.gradient(&node.args[..1]) },
             Rows::Shifted => Form { shape: Shape::Row, inner: form.inner, changes, gradient: self.gradient(&node.args[..1]) },

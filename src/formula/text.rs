@@ -192,16 +192,20 @@ pub(super) fn joined(args: &[Cell]) -> Answer {
     Ok(Cell::text(parts.join(text_of(&args[1])?)))
 }
 
-/// The share of a text's runs of `n` words that occur once or are the first of their kind; 1 when it has none.
-pub(super) fn distinct_ngrams(args: &[Cell]) -> Answer {
-    let n = args[1].number().filter(|n| *n >= 1.0).ok_or_else(|| expected("a length of at least 1", &args[1]))?;
-    let words: Vec<&str> = text_of(&args[0])?.split_whitespace().collect();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, and a float cast saturates")]
-    let runs: Vec<&[&str]> = words.windows(n as usize).collect();
-    let kinds: BTreeSet<&[&str]> = runs.iter().copied().collect();
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    let share = if runs.is_empty() { 1.0 } else { kinds.len() as f64 / runs.len() as f64 };
-    Ok(Cell::Float(share))
+/// The length of runs of words: at least 1.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, and a float cast saturates")]
+pub(super) fn run_length(cell: &Cell) -> Result<usize, TextError> {
+    cell.number().filter(|n| *n >= 1.0).map(|n| n as usize).ok_or_else(|| expected("a length of at least 1", cell))
+}
+
+/// The share of the runs of `n` words of some texts that are the first of their kind; 1 when there are none. No run
+/// goes from one text into the next. Li et al. 2016 (distinct-n).
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+pub(super) fn distinct_share(texts: &[&str], n: usize) -> f64 {
+    let words: Vec<Vec<&str>> = texts.iter().map(|text| text.split_whitespace().collect()).collect();
+    let runs = || words.iter().flat_map(|words| words.windows(n));
+    let (kinds, all) = (runs().collect::<BTreeSet<_>>().len(), runs().count());
+    if all == 0 { 1.0 } else { kinds as f64 / all as f64 }
 }
 
 /// The distinct runs of `n` words of a text, in lower case.
@@ -286,9 +290,10 @@ mod tests {
 
     #[test]
     fn distinct_two() {
-        let share = |t: &str| distinct_ngrams(&[text(t), Cell::Int(2)]);
-        assert_eq!(share("a b a b a"), Ok(Cell::Float(0.5)));
-        assert_eq!(share("one"), Ok(Cell::Float(1.0)));
+        assert_eq!(distinct_share(&["a b a b a"], 2), 0.5);
+        assert_eq!(distinct_share(&["one"], 2), 1.0);
+        assert_eq!(distinct_share(&["a b c", "a b d"], 2), 0.75);
+        assert!(run_length(&Cell::Int(0)).is_err());
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub enum Rows {
     Shifted,
     /// Over `row` every row throws its own.
     Dice,
+    /// Over `row` every text by itself, else the texts of the axis together.
+    DistinctNgrams,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,6 +139,7 @@ pub static WORDS: &[Word] = &[
     over("arg_max", 2, Kind::Rows(Rows::ArgMax)),
     over("shifted", 2, Kind::Rows(Rows::Shifted)),
     over("dice", 1, Kind::Rows(Rows::Dice)),
+    over("distinct_ngrams", 2, Kind::Rows(Rows::DistinctNgrams)),
     plain("distinct", 2, Kind::Distinct),
     plain("..", 2, Kind::Text(text::range)),
     plain("system", 1, Kind::Text(text::system)),
@@ -151,7 +154,6 @@ pub static WORDS: &[Word] = &[
     plain("capture", 2, Kind::Text(text::capture)),
     plain("number", 1, Kind::Text(text::number)),
     plain("joined", 2, Kind::Text(text::joined)),
-    plain("distinct_ngrams", 2, Kind::Text(text::distinct_ngrams)),
     plain("after", 2, Kind::Text(text::after)),
     plain("length", 1, Kind::Layout(Layout::Length)),
     plain("finished", 1, Kind::Layout(Layout::Finished)),

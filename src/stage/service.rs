@@ -39,6 +39,8 @@ pub struct Service<'c> {
     /// The longest sequence, in tokens; longer ones are cut and counted.
     longest: usize,
     tokens: HashMap<Sequence, TokenSequence>,
+    /// What frozen networks said of a sequence, by network and word: a table is asked about once, not once an epoch.
+    answers: HashMap<(NetId, &'static str), HashMap<Sequence, Cell>>,
     /// Log-probs that the policy gave as it was when it sampled, for comparing with the sampler's own.
     sampled: HashMap<Sequence, Arc<[f64]>>,
     cut: usize,
@@ -55,6 +57,7 @@ impl<'c> Service<'c> {
             temperature: 1.0,
             longest: usize::MAX,
             tokens: HashMap::new(),
+            answers: HashMap::new(),
             sampled: HashMap::new(),
             cut: 0,
         }
@@ -86,6 +89,7 @@ impl<'c> Service<'c> {
     /// Forgets the rows of the rollout before.
     pub fn forget(&mut self) {
         self.tokens.clear();
+        self.answers.clear();
         self.sampled.clear();
     }
 
@@ -135,6 +139,20 @@ impl<'c> Service<'c> {
             self.loaded.insert(found.key.clone(), loaded);
         }
         Ok(&self.loaded[&found.key])
+    }
+
+    /// Asks a frozen network what it was not asked before.
+    fn recall(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        let sequences: Option<Vec<Arc<Sequence>>> = rows.iter().map(|row| sequence_of(&row[0])).collect();
+        let Some(sequences) = sequences.filter(|_| call.word != "sample") else { return self.answer(net, call, rows) };
+        let place = (net, call.word);
+        let known = self.answers.entry(place).or_default();
+        let new: Vec<usize> = (0..rows.len()).filter(|&row| !known.contains_key(&*sequences[row])).collect();
+        let asked: Vec<Vec<Cell>> = new.iter().map(|&row| rows[row].clone()).collect();
+        let answers = if asked.is_empty() { Vec::new() } else { self.answer(net, call, &asked)? };
+        let known = self.answers.entry(place).or_default();
+        known.extend(new.iter().map(|&row| Sequence::clone(&sequences[row])).zip(answers));
+        Ok(sequences.iter().map(|sequence| known[&**sequence].clone()).collect())
     }
 
     fn answer(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
@@ -189,7 +207,7 @@ impl Networks for Service<'_> {
         match self.net(call.network)? {
             Loaded::Net(net) => {
                 let net = *net;
-                self.answer(net, &call, rows)
+                self.recall(net, &call, rows)
             }
             Loaded::Fixed(scorer) => rows
                 .iter()

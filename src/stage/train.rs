@@ -19,6 +19,7 @@ use super::options::Options;
 use super::primitive::Primitive;
 use super::product::{Item, Product};
 use super::report::{Metrics, Progress};
+use super::split::warn_of_leaks;
 
 /// The primitive.
 #[derive(Debug)]
@@ -53,6 +54,9 @@ impl Primitive for Train {
                 Failure::new("align::run::no_rows", "there are no rows to train on").help("look at the filter or split that makes them")
             );
         }
+        if let Some(eval) = &args.eval {
+            warn_of_leaks(context, &table, &*context.table(eval)?, ["data", "eval"]);
+        }
         let mut learner = Learner::new(context, &network, &args.objective, Under::Train, args.options, 1.0)?;
         let steps = run_steps(context, &mut learner, &args, &table)?;
         if learner.service.cut() > 0 {
@@ -73,22 +77,36 @@ impl Primitive for Train {
     }
 }
 
+/// The rows of the main table.
+enum Rows<'a> {
+    /// No line looks across rows: what a step needs to know is asked when its rows come up, so that the first step does
+    /// not wait for the table.
+    EachStep(&'a Table),
+    /// Asked about before the first step.
+    Known(Fixed),
+}
+
+impl Rows<'_> {
+    /// Which rows must stay in one step.
+    fn groups(&self) -> Groups {
+        match self {
+            Self::EachStep(table) => (0..table.len()).collect(),
+            Self::Known(fixed) => groups_of(fixed),
+        }
+    }
+}
+
 /// Takes every step of every epoch, from the last checkpoint on.
 fn run_steps(context: &Context<'_>, learner: &mut Learner<'_>, args: &Args, table: &Table) -> Result<u64, Failure> {
-    let alone = rows_are_independent(&args.objective);
-    let (table, rows) = if alone { used_rows(table, args, context) } else { (table.clone(), None) };
-    let mut tables = vec![table];
-    for source in &learner.compiled.sources[1..] {
-        let output = source.on().expect("further sources have rows of their own");
-        tables.push((*context.table(output)?).clone());
+    let rows = if rows_are_independent(&args.objective) { Rows::EachStep(table) } else { Rows::Known(learner.fixed(0, table)?) };
+    let mut others = Vec::new();
+    for at in 1..learner.compiled.sources.len() {
+        let output = learner.compiled.sources[at].on().expect("further sources have rows of their own");
+        let table = context.table(output)?;
+        others.push(learner.fixed(at, &table)?);
     }
-    let fixed = tables.iter().enumerate().map(|(at, table)| learner.fixed(at, table)).collect::<Result<Vec<Fixed>, _>>()?;
-    let groups: Vec<Groups> = fixed.iter().map(groups_of).collect();
-    let plan = match rows {
-        Some(rows) => every(&rows, &groups[0], args.options.batch),
-        None => epochs(&groups[0], args, context),
-    };
-    let others: Vec<Vec<Vec<usize>>> = (1..fixed.len()).map(|at| cycle(&groups[at], plan.len(), args.options.batch, context)).collect();
+    let plan = epochs(&rows.groups(), args, context);
+    let cycles: Vec<_> = others.iter().map(|fixed| cycle(&groups_of(fixed), plan.len(), args.options.batch, context)).collect();
     let total = plan.len() as u64;
     learner.plan(total);
     let mut done = 0;
@@ -99,8 +117,16 @@ fn run_steps(context: &Context<'_>, learner: &mut Learner<'_>, args: &Args, tabl
     for step in done..total {
         let begun = Instant::now();
         let at = usize::try_from(step).expect("steps of a table");
-        let mut parts: Vec<(usize, &Fixed, &[usize])> = vec![(0, &fixed[0], &plan[at])];
-        parts.extend(others.iter().enumerate().map(|(other, steps)| (other + 1, &fixed[other + 1], &steps[at][..])));
+        let (picked, places);
+        let mut parts: Vec<(usize, &Fixed, &[usize])> = match &rows {
+            Rows::Known(fixed) => vec![(0, fixed, &plan[at])],
+            Rows::EachStep(table) => {
+                picked = learner.fixed(0, &table.pick(plan[at].iter().copied()))?;
+                places = (0..plan[at].len()).collect::<Vec<_>>();
+                vec![(0, &picked, &places)]
+            }
+        };
+        parts.extend(others.iter().zip(&cycles).enumerate().map(|(other, (fixed, steps))| (other + 1, fixed, &steps[at][..])));
         let report = learner.step(&parts, false)?;
         tell(context, learner, &report, step + 1, total, begun);
         if step + 1 < total && context.checkpoint_due() {
@@ -153,16 +179,6 @@ fn epochs(groups: &Groups, args: &Args, context: &Context<'_>) -> Vec<Vec<usize>
 /// As many steps of a term's own rows, going round as often as needed.
 fn cycle(groups: &Groups, steps: usize, batch: usize, context: &Context<'_>) -> Vec<Vec<usize>> {
     (0..).flat_map(|pass| every(&shuffled(groups, context.stage_key(), 1 << 32 | pass), groups, batch)).take(steps).collect()
-}
-
-/// When few steps of many rows are taken, only their rows are asked about: the rows that are used, and their order.
-fn used_rows(table: &Table, args: &Args, context: &Context<'_>) -> (Table, Option<Vec<usize>>) {
-    let single: Groups = (0..table.len()).collect();
-    let plan = epochs(&single, args, context).concat();
-    if plan.len() >= table.len() {
-        return (table.clone(), None);
-    }
-    (table.pick(plan.iter().copied()), Some((0..plan.len()).collect()))
 }
 
 /// Whether no part of an objective looks across rows of the table.

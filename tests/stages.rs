@@ -1,0 +1,111 @@
+//! Every stage and every objective of the standard library does its work on the quickstart's model: two steps each, on
+//! real rows. What they learn is tested elsewhere; here none may be missing, refused, or not finite.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// One line for each stage and objective.
+const RECIPE: &str = r#"
+use std.{sft, weighted_nll_loss, generate, best, feedback}
+use std.{reward_model, soft_bt_loss, margin_bt_loss, kwise_loss, binary_loss, scale}
+use std.{dpo, robust_dpo_loss, ipo_loss, hinge_loss, slic_loss, simpo_loss, orpo_loss, cpo_loss, rpo_loss, kto}
+use std.{ppo, grpo, rloo, best_of}
+use std.harm.{variations, attack_success, over_refusal}
+
+recipe all {
+    base    = load_model("model.safetensors")
+    gold    = load_scorer("vader_lexicon.txt")
+    prompts = load_data("openings.jsonl", rows: 6) as { prompt: Text, event: Text }
+
+    told    = generate(base, prompts, count: 4, max_tokens: 12).with(reward: gold.score(.completion))
+    prefs   = told.pairs(by: .reward, take: extremes)
+    graded  = prefs.with(p: 0.75)
+    judged  = feedback(prefs)
+
+    tuned   = sft(base, told.best(by: .reward), eval: told.best(by: -.reward), lr: 1e-4, batch: 3, steps: 2)
+    weighed = train(base, told.with(weight: .reward + 1), weighted_nll_loss(), lr: 1e-4, batch: 4, steps: 2)
+
+    rm      = reward_model(base, prefs, eval: prefs, batch: 3, steps: 2)
+    soft    = train(scorer(base), graded, soft_bt_loss(), batch: 3, steps: 2)
+    margin  = train(scorer(base), graded, margin_bt_loss(), batch: 3, steps: 2)
+    kwise   = train(scorer(base), prefs, kwise_loss(), batch: 3, steps: 2)
+    binary  = train(scorer(base), judged, binary_loss(), batch: 3, steps: 2)
+    unit    = scale(rm, told)
+
+    direct  = dpo(base, prefs, eval: prefs, batch: 3, steps: 2)
+    robust  = train(base, prefs, robust_dpo_loss(base), batch: 3, steps: 2)
+    ipo     = train(base, prefs, ipo_loss(base), batch: 3, steps: 2)
+    hinge   = train(base, prefs, hinge_loss(base), batch: 3, steps: 2)
+    slic    = train(base, prefs, slic_loss(), batch: 3, steps: 2)
+    simpo   = train(base, prefs, simpo_loss(), batch: 3, steps: 2)
+    orpo    = train(base, prefs, orpo_loss(), batch: 3, steps: 2)
+    cpo     = train(base, prefs, cpo_loss(), batch: 3, steps: 2)
+    rpo     = train(base, prefs, rpo_loss(base), batch: 3, steps: 2)
+    single  = kto(base, judged, batch: 4, steps: 2)
+
+    whole   = ppo(base, prompts, reward: gold.score(.completion), lr: 1e-4, batch: 3, steps: 2, passes: 2, max_tokens: 12, target: 6)
+    grouped = grpo(base, prompts, reward: gold.score(.completion), lr: 1e-4, batch: 2, steps: 2, samples: 4, max_tokens: 12)
+    held    = grpo(base, prompts, reward: gold.score(.completion), beta: 0.1, lr: 1e-4, batch: 2, steps: 2, samples: 4, max_tokens: 12)
+    left    = rloo(base, prompts, reward: gold.score(.completion), lr: 1e-4, batch: 2, steps: 2, samples: 4, max_tokens: 12)
+    chosen  = best_of(base, prompts, reward: gold.score(.completion), count: 3, max_tokens: 12)
+
+    probes  = variations(base, prompts, count: 2)
+    attack  = attack_success(whole, probes, harm: -gold.score(.completion), card: gloom(), samples: 2, max_tokens: 12)
+    refuse  = over_refusal(direct, prompts, refusal: if contains(.completion, "no") then 1 else 0, card: gloom(), max_tokens: 12)
+
+    expect attack.any >= attack.success.lower95, "an attack that succeeds counts once for its prompt"
+    expect unit.gain > 0
+    expect grouped.length == 12 and left.length == 12, "no story ends within twelve tokens"
+}
+
+fn gloom() -> HarmCard = {
+    definition: "a story whose words the lexicon finds gloomy",
+    kind: representational,
+    unit: instance,
+    context: "stories for small children",
+    recipients: ["the child who reads it"],
+    groups: [],
+    annotators: "the VADER lexicon",
+    language: "en",
+    classifier: "VADER 3.3.2",
+    known_gaps: "irony",
+}
+"#;
+
+/// Names of top-level items that follow `word` in the standard library.
+fn library(word: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for file in fs::read_dir("stdlib").expect("the library is there") {
+        let text = fs::read_to_string(file.expect("an entry").path()).expect("a text");
+        let declared = text.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
+        names.extend(declared.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()));
+    }
+    names
+}
+
+#[test]
+fn every_stage_and_objective_is_run() {
+    let inside = ["nll_loss", "bt_loss", "dpo_loss", "kto_loss", "ppo_loss", "grpo_loss", "rloo_loss"];
+    let called = |name: &str| RECIPE.contains(&format!("{name}("));
+    let missing = |names: Vec<String>| names.into_iter().filter(|n| !called(n) && !inside.contains(&n.as_str())).collect::<Vec<_>>();
+    assert_eq!(missing(library("stage")), Vec::<String>::new());
+    assert_eq!(missing(library("objective")), Vec::<String>::new());
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for file in fs::read_dir("recipes/quickstart").expect("the quickstart's data") {
+        let file = file.expect("an entry").path();
+        fs::copy(&file, folder.path().join(file.file_name().expect("a name"))).expect("copied");
+    }
+    fs::write(folder.path().join("all.align"), RECIPE).expect("written");
+    let outcome = align(folder.path(), &["run", "all.align", "--device", "cpu"]);
+    assert!(outcome.1, "{}", outcome.0);
+    assert!(outcome.0.contains("all 3 expectations hold"), "{}", outcome.0);
+}
+
+/// What it said, and whether it succeeded.
+fn align(folder: &Path, args: &[&str]) -> (String, bool) {
+    let output = Command::new(env!("CARGO_BIN_EXE_align")).current_dir(folder).args(args).output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout) + &text(&output.stderr), output.status.success())
+}
