@@ -12,7 +12,7 @@ use crate::stage::PRIMITIVES;
 use crate::world::Sources;
 
 use super::args::RecipeArgs;
-use super::device::Chosen;
+use super::device::{Chosen, Wanted};
 use super::out;
 
 /// A recipe file that has been looked at.
@@ -42,22 +42,24 @@ pub(super) fn open(args: &RecipeArgs) -> Result<Opened, String> {
     Ok(Opened { sources, root, checked, diagnostics })
 }
 
-/// A recipe that may run, its store and its plan.
+/// A recipe that may run, its device, its store and its plan.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) sources: Sources,
     pub(super) root: PathBuf,
+    pub(super) device: Chosen,
     pub(super) store: Store,
     pub(super) plan: Plan,
 }
 
-/// Opens and plans, showing everything that is wrong; `None` when nothing may run.
-pub(super) fn planned(args: &RecipeArgs, device: &Chosen) -> Option<Planned> {
+/// Opens and plans, showing everything that is wrong; `None` when nothing may run. No driver is asked about devices
+/// before the recipe is sound.
+pub(super) fn planned(args: &RecipeArgs, wanted: Wanted) -> Option<Planned> {
     let opened = shown(args)?;
     let checked = opened.checked.as_ref()?;
-    let store = Store::new(&opened.root);
-    match plan(checked, &opened.root, &store, device) {
-        Ok(plan) => Some(Planned { sources: opened.sources, root: opened.root, store, plan }),
+    let (device, store) = (Chosen::new(wanted), Store::new(&opened.root));
+    match plan(checked, &opened.root, &store, &device) {
+        Ok(plan) => Some(Planned { sources: opened.sources, root: opened.root, device, store, plan }),
         Err(refused) => {
             out::diagnostics(&refused, &opened.sources);
             None

@@ -8,19 +8,17 @@ use crate::plan::{Plan, State};
 
 use super::Exit;
 use super::args::{ExplainArgs, GraphArgs, GraphFormat, PlanArgs};
-use super::device::Chosen;
 use super::open::planned;
 use super::out;
 
 pub(super) fn plan(args: &PlanArgs) -> Exit {
-    let device = Chosen::new(args.device.device);
-    let Some(planned) = planned(&args.recipe, &device) else { return Exit::Failed };
+    let Some(planned) = planned(&args.recipe, args.device.device) else { return Exit::Failed };
     if args.json {
         out::line(&planned.plan.to_json().to_string());
         return Exit::Done;
     }
     out::diagnostics(&planned.plan.warnings, &planned.sources);
-    out::line(&format!("{} on {} ({})", planned.plan.recipe, device.name, device.because));
+    out::line(&format!("{} on {} ({})", planned.plan.recipe, planned.device.name, planned.device.because));
     out::print(&table(&planned.plan));
     out::line(&totals(&planned.plan));
     Exit::Done
@@ -102,9 +100,8 @@ pub(super) fn count(n: u64) -> String {
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Exit {
-    let device = Chosen::new(args.device.device);
     let (name, recipe) = args.stage_and_recipe();
-    let Some(planned) = planned(&recipe, &device) else { return Exit::Failed };
+    let Some(planned) = planned(&recipe, args.device.device) else { return Exit::Failed };
     let plan = &planned.plan;
     let Some(stage) = plan.named(name).or_else(|| plan.last_of(name)) else {
         let near = did_you_mean(name, plan.names());
@@ -142,7 +139,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
 }
 
 pub(super) fn graph(args: &GraphArgs) -> Exit {
-    let Some(planned) = planned(&args.recipe, &Chosen::new(args.device.device)) else { return Exit::Failed };
+    let Some(planned) = planned(&args.recipe, args.device.device) else { return Exit::Failed };
     let picture = match args.format {
         Some(GraphFormat::Svg) => Picture::Svg,
         Some(GraphFormat::Dot) => Picture::Dot,

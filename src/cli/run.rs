@@ -5,16 +5,14 @@ use crate::stage::PRIMITIVES;
 
 use super::Exit;
 use super::args::RunArgs;
-use super::device::Chosen;
 use super::open::planned;
 use super::progress::Watcher;
 use super::{interrupt, out};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
-    let device = Chosen::new(args.device.device);
-    let Some(planned) = planned(&args.recipe, &device) else { return Exit::Failed };
+    let Some(planned) = planned(&args.recipe, args.device.device) else { return Exit::Failed };
     let interrupted = interrupt::flag();
-    let engine = device.engine();
+    let engine = planned.device.engine();
     let watcher = Watcher::new(&planned.sources, args.json);
     let run = Run {
         plan: &planned.plan,
@@ -22,7 +20,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         root: &planned.root,
         primitives: PRIMITIVES,
         engine: &engine,
-        device: (device.name.clone(), device.because.clone()),
+        device: (planned.device.name.clone(), planned.device.because.clone()),
         sources: &planned.sources,
         interrupted: &interrupted,
         checkpoint_every: args.checkpoint_every,

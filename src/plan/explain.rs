@@ -103,7 +103,9 @@ impl Difference {
         let (kind, name) = self.field.split_once('.').unwrap_or((&self.field, ""));
         let change = || format!("{} → {}", short(self.before.as_ref()), short(self.now.as_ref()));
         match (kind, &self.stage) {
-            ("inputs", Some((now, Some(before)))) if now != before => format!("input `{name}`: `{now}` is another artifact than `{before}` was"),
+            ("inputs", Some((now, Some(before)))) if now != before => {
+                format!("input `{name}`: `{now}` is another artifact than `{before}` was")
+            }
             ("inputs", Some((now, _))) => format!("input `{name}`: `{now}` is another artifact now"),
             ("arguments", _) if is_plain(self.before.as_ref()) && is_plain(self.now.as_ref()) => format!("argument `{name}`: {}", change()),
             ("arguments", _) => format!("argument `{name}` means something else now"),

@@ -9,6 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::formula::expr::{Expr, Formula, Kind, ObjectiveDef, Output, StageId};
 use crate::formula::program::children;
 use crate::model::Network;
+use crate::score::FixedScorer;
 use crate::syntax::span::{FileId, Span};
 use crate::value::Cell;
 use crate::world::Sources;
@@ -49,7 +50,7 @@ impl Outside<'_> {
         match &*stage.primitive {
             "load_model" => self.model(id, stage),
             "load_data" => self.data(stage),
-            "load_scorer" => self.scorer(stage),
+            "load_scorer" => self.scorer(id, stage),
             "train" | "rl" => self.shared_tokenizer(stage),
             _ => {}
         }
@@ -84,9 +85,13 @@ impl Outside<'_> {
         }
     }
 
-    fn scorer(&mut self, stage: &StageCall) {
+    /// A lexicon, a linear scorer, or a trained one: what is none of them is refused with the reason.
+    fn scorer(&mut self, id: StageId, stage: &StageCall) {
         let Some(path) = self.path(stage) else { return };
-        if let Err(error) = crate::score::FixedScorer::load(&path) {
+        if path.exists() && !FixedScorer::is_at(&path) {
+            return self.model(id, stage);
+        }
+        if let Err(error) = FixedScorer::load(&path) {
             let diagnostic = Diagnostic::error("align::score::unreadable", error.to_string());
             self.found.push(diagnostic.at(stage.span, "loaded here"));
         }
