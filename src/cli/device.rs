@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::diagnostic::Diagnostic;
 use crate::engine::cpu::CpuDevice;
-use crate::engine::gpu::{Choice, Gpu, adapters};
-use crate::engine::{Device, DeviceKind};
+use crate::engine::gpu::{Choice, Gpu, adapters, chosen};
+use crate::engine::{Device, DeviceKind, EngineError};
 use crate::model::Engine;
 use crate::plan::{DeviceClass, Numerics};
 use crate::stage::{Failure, LazyEngine};
@@ -50,12 +51,24 @@ pub(super) struct Chosen {
 
 impl Chosen {
     /// Chooses; nothing is opened.
-    pub(super) fn new(wanted: Wanted) -> Self {
+    ///
+    /// # Errors
+    /// When the adapter asked for does not exist.
+    pub(super) fn new(wanted: Wanted) -> Result<Self, Diagnostic> {
         match wanted {
-            Wanted::Cpu => Self { gpu: None, name: "cpu".to_owned(), because: "--device cpu".to_owned() },
-            Wanted::Gpu(choice) => Self { gpu: Some(choice), name: choice.to_string(), because: format!("--device {choice}") },
-            Wanted::Auto => Self::auto(),
+            Wanted::Cpu => Ok(Self { gpu: None, name: "cpu".to_owned(), because: "--device cpu".to_owned() }),
+            Wanted::Gpu(choice) => Self::gpu(choice).map_err(|error| {
+                Diagnostic::error("align::engine::no_device", error.to_string())
+                    .help("`align devices` lists what there is; `--device cpu` always works")
+            }),
+            Wanted::Auto => Ok(Self::auto()),
         }
+    }
+
+    fn gpu(choice: Choice) -> Result<Self, EngineError> {
+        let found = chosen(choice)?;
+        let slow = if found.kind == DeviceKind::Gpu { "" } else { ", a software driver: slower than --device cpu" };
+        Ok(Self { gpu: Some(choice), name: choice.to_string(), because: format!("{}{slow}", found.name) })
     }
 
     /// The strongest graphics processor; a driver that runs on the processor is none.
@@ -71,25 +84,25 @@ impl Chosen {
         Numerics::f32(if self.gpu.is_some() { DeviceClass::Gpu } else { DeviceClass::Cpu })
     }
 
-    /// The device itself.
-    pub(super) fn open(&self) -> Result<Box<dyn Device>, crate::engine::EngineError> {
-        Ok(match self.gpu {
-            None => Box::new(CpuDevice::new(None)?),
-            Some(choice) => Box::new(Gpu::open(choice)?),
-        })
-    }
-
     /// An engine that opens the device when it is first asked.
     pub(super) fn engine(&self) -> LazyEngine {
-        let this = self.clone();
+        let gpu = self.gpu;
         LazyEngine::new(move || {
-            let refused = |error: crate::engine::EngineError| {
+            let refused = |error: EngineError| {
                 Failure::new("align::engine::no_device", error.to_string())
                     .help("`align devices` lists what there is; `--device cpu` always works")
             };
-            this.open().map(Engine::new).map_err(refused)
+            open(gpu).map(Engine::new).map_err(refused)
         })
     }
+}
+
+/// Opens a graphics processor, or the processor.
+pub(super) fn open(gpu: Option<Choice>) -> Result<Box<dyn Device>, EngineError> {
+    Ok(match gpu {
+        None => Box::new(CpuDevice::new(None)?),
+        Some(choice) => Box::new(Gpu::open(choice)?),
+    })
 }
 
 #[cfg(test)]

@@ -2,24 +2,27 @@
 
 use serde_json::json;
 
-use crate::engine::gpu::{Choice, adapters};
+use crate::engine::gpu::{Choice, adapters, chosen};
 use crate::engine::probe::rates;
 use crate::engine::{DeviceInfo, DeviceKind};
 
 use super::Exit;
 use super::args::DevicesArgs;
-use super::device::{Chosen, Wanted};
+use super::device::open;
 use super::out;
 
 /// Seconds of measuring for each device.
 const PATIENCE: f64 = 0.4;
 
 pub(super) fn devices(args: &DevicesArgs) -> Exit {
-    let taken = Chosen::new(Wanted::Auto).name;
-    let gpus = (0..adapters().len()).map(|at| (format!("gpu:{at}"), Wanted::Gpu(Choice::Index(at))));
-    for (name, wanted) in std::iter::once(("cpu".to_owned(), Wanted::Cpu)).chain(gpus) {
-        let measured = Chosen::new(wanted).open().and_then(|mut device| Ok((device.describe(), rates(&mut *device, PATIENCE)?)));
-        let is_default = name == taken || (taken == "gpu" && measured.as_ref().is_ok_and(|(info, _)| info.kind == DeviceKind::Gpu));
+    let best = chosen(Choice::Best).ok().filter(|info| info.kind == DeviceKind::Gpu);
+    let mut marked = false;
+    let gpus = (0..adapters().len()).map(|at| (format!("gpu:{at}"), Some(Choice::Index(at))));
+    for (name, choice) in std::iter::once(("cpu".to_owned(), None)).chain(gpus) {
+        let measured = open(choice).and_then(|mut device| Ok((device.describe(), rates(&mut *device, PATIENCE)?)));
+        // of equal adapters the first
+        let is_default = !marked && best.as_ref().map_or(choice.is_none(), |best| measured.as_ref().is_ok_and(|(info, _)| info == best));
+        marked |= is_default;
         match measured {
             Ok((info, rates)) if args.json => out::line(
                 &json!({

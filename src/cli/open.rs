@@ -57,9 +57,13 @@ pub(super) struct Planned {
 pub(super) fn planned(args: &RecipeArgs, wanted: Wanted) -> Option<Planned> {
     let opened = shown(args)?;
     let checked = opened.checked.as_ref()?;
-    let (device, store) = (Chosen::new(wanted), Store::new(&opened.root));
-    match plan(checked, &opened.root, &store, &device) {
-        Ok(plan) => Some(Planned { sources: opened.sources, root: opened.root, device, store, plan }),
+    let store = Store::new(&opened.root);
+    let planned = Chosen::new(wanted).map_err(|wrong| vec![wrong]).and_then(|device| {
+        let plan = plan(checked, &opened.root, &store, &device)?;
+        Ok((device, plan))
+    });
+    match planned {
+        Ok((device, plan)) => Some(Planned { sources: opened.sources, root: opened.root, device, store, plan }),
         Err(refused) => {
             out::diagnostics(&refused, &opened.sources);
             None

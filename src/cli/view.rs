@@ -88,7 +88,7 @@ fn from_here(path: &Path) -> String {
 }
 
 fn values_line(values: &[(String, Cell)]) -> String {
-    const SHOWN: usize = 4;
+    const SHOWN: usize = 5;
     let numbers = values.iter().filter(|(_, cell)| cell.number().is_some());
     let shown: Vec<String> =
         numbers.take(SHOWN).map(|(name, cell)| if name.is_empty() { plain(cell) } else { format!("{name} {}", plain(cell)) }).collect();
@@ -103,6 +103,10 @@ fn tally_line(tally: &Tally) -> String {
         (0, 0) => String::new(),
         (kept, 0) => format!("; all {kept} expectations hold"),
         (kept, broken) => format!("; {broken} of {} expectations do not hold", kept + broken),
+    };
+    let expected = match &tally.limited_by {
+        Some(profile) if !expected.is_empty() => format!("{expected}, which decides nothing: `profile {profile}` limits the work"),
+        _ => expected,
     };
     let verb = if tally.interrupted { "interrupted" } else { "done" };
     format!("{verb}: {counts}{expected}")

@@ -61,6 +61,8 @@ pub struct Plan {
     pub graph: Graph,
     pub expectations: Vec<Expectation>,
     pub exports: Vec<Export>,
+    /// See [`Checked::limited_by`].
+    pub limited_by: Option<Arc<str>>,
     pub numerics: Numerics,
     /// Outside files by path as written, with the content they have now.
     pub files: BTreeMap<String, Content>,
@@ -137,6 +139,7 @@ impl Plan {
             graph,
             expectations: checked.expectations.clone(),
             exports: checked.exports.clone(),
+            limited_by: checked.limited_by.clone(),
             numerics: around.numerics,
             files,
             warnings: Vec::new(),

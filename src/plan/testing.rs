@@ -17,7 +17,14 @@ pub struct Sketch {
 
 impl Default for Sketch {
     fn default() -> Self {
-        let checked = Checked { name: "sketch".into(), title: None, stages: Vec::new(), expectations: Vec::new(), exports: Vec::new() };
+        let checked = Checked {
+            name: "sketch".into(),
+            title: None,
+            stages: Vec::new(),
+            expectations: Vec::new(),
+            exports: Vec::new(),
+            limited_by: None,
+        };
         Self { checked }
     }
 }

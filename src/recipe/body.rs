@@ -135,6 +135,7 @@ impl<'a> Elaborator<'a> {
             stages: Vec::new(),
             expectations: Vec::new(),
             exports: Vec::new(),
+            limited_by: self.options.profile.as_deref().filter(|_| !self.limits.is_empty()).map(Arc::from),
         };
         for statement in &recipe.body {
             refused |= self.statement(statement, &scope, &mut checked).is_err();

@@ -21,6 +21,8 @@ pub struct Checked {
     pub stages: Vec<StageCall>,
     pub expectations: Vec<Expectation>,
     pub exports: Vec<Export>,
+    /// The profile whose `limit` lines cut the work short, if one was chosen: its run tries out, and proves nothing.
+    pub limited_by: Option<Arc<str>>,
 }
 
 /// One call of an `extern stage`.

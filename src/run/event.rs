@@ -1,6 +1,7 @@
 //! Everything a run says, as data: a terminal draws it, a pipe prints it, `events.jsonl` keeps it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -103,7 +104,7 @@ pub enum Event {
 }
 
 /// A run in numbers.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct Tally {
     pub made: usize,
     pub cached: usize,
@@ -113,6 +114,8 @@ pub struct Tally {
     pub left: usize,
     pub kept: usize,
     pub broken: usize,
+    /// The profile whose limits keep expectations from deciding anything.
+    pub limited_by: Option<Arc<str>>,
     pub interrupted: bool,
 }
 

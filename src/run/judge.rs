@@ -94,6 +94,8 @@ impl Verdict {
 pub fn plain(cell: &Cell) -> String {
     match cell {
         Cell::Float(x) => number(*x),
+        // one draw has no interval
+        Cell::Estimate(e) if !(e.lower95.is_finite() && e.upper95.is_finite()) => number(e.mean),
         Cell::Estimate(e) => format!("{} [{}, {}]", number(e.mean), number(e.lower95), number(e.upper95)),
         Cell::Text(text) => text.to_string(),
         Cell::None => "none".to_owned(),

@@ -298,12 +298,14 @@ impl<'a> Going<'a> {
         if self.interrupted {
             return;
         }
-        let unmet = verdicts.iter().any(|v| v.holds != Some(true));
+        let unmet = verdicts.iter().any(|v| v.holds != Some(true)).then(|| "an expectation does not hold".to_owned());
+        let limited = self.run.plan.limited_by.as_ref().map(|profile| format!("`profile {profile}` limits the work"));
+        let withheld = limited.or(unmet);
         for wanted in &self.run.plan.exports {
             let what = self.run.plan.shown(&wanted.what);
             let path = wanted.path.clone();
             let because = match self.status[wanted.what.stage.0] {
-                Status::Made { .. } | Status::Cached => unmet.then(|| "an expectation does not hold".to_owned()),
+                Status::Made { .. } | Status::Cached => withheld.clone(),
                 _ => Some(format!("`{what}` was not made")),
             };
             if let Some(because) = because {
@@ -330,10 +332,11 @@ impl<'a> Going<'a> {
             failed: count(|s| *s == Status::Failed),
             left: count(|s| matches!(s, Status::Blocked | Status::Pending)),
             kept: verdicts.iter().filter(|v| v.holds == Some(true)).count(),
+            limited_by: self.run.plan.limited_by.clone(),
             broken: verdicts.iter().filter(|v| v.holds != Some(true)).count(),
             interrupted: self.interrupted,
         };
-        self.say(Event::Finished { tally, seconds: self.record.seconds(), folder: self.record.folder.clone() });
+        self.say(Event::Finished { tally: tally.clone(), seconds: self.record.seconds(), folder: self.record.folder.clone() });
         Outcome { tally, statuses: self.status, verdicts, failures: self.failures, folder: self.record.folder.clone() }
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::{DeviceInfo, DeviceKind, EngineError};
 /// What the user asked for: `gpu`, `gpu:1`, `gpu:software`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Choice {
-    /// The strongest hardware adapter: discrete before integrated before virtual. Never a software adapter.
+    /// The strongest adapter: discrete before integrated before virtual, and software where there is nothing else.
     #[default]
     Best,
     /// The adapter at this place of [`adapters`], whatever it is.
@@ -122,6 +122,15 @@ impl fmt::Display for Size {
     }
 }
 
+/// The adapter of a choice, which is not opened.
+///
+/// # Errors
+/// [`EngineError::NoDevice`] when there is none.
+pub fn chosen(choice: Choice) -> Result<DeviceInfo, EngineError> {
+    let adapter = choose(enumerate(), choice)?;
+    Ok(describe(&adapter.get_info(), &adapter.limits()))
+}
+
 /// Opens the adapter of a choice with all the limits that it offers.
 ///
 /// # Errors
@@ -160,20 +169,15 @@ fn place(types: &[wgpu::DeviceType], choice: Choice) -> Option<usize> {
     match choice {
         Choice::Index(index) => (index < types.len()).then_some(index),
         Choice::Software => types.iter().position(|kind| *kind == wgpu::DeviceType::Cpu),
-        Choice::Best => {
-            let hardware = (0..types.len()).filter(|at| types[*at] != wgpu::DeviceType::Cpu);
-            // Of equals the first: the driver's own order.
-            hardware.min_by_key(|at| std::cmp::Reverse(strength(types[*at])))
-        }
+        // Of equals the first: the driver's own order.
+        Choice::Best => (0..types.len()).min_by_key(|at| std::cmp::Reverse(strength(types[*at]))),
     }
 }
 
 fn missing(types: &[wgpu::DeviceType]) -> String {
     match types.len() {
         0 => "no graphics driver offers an adapter".to_owned(),
-        n if types.iter().all(|kind| *kind == wgpu::DeviceType::Cpu) => {
-            format!("software adapters only ({n}), which are slower than the `cpu` device")
-        }
+        1 => "the only adapter has the number 0".to_owned(),
         n => format!("adapters are numbered from 0 to {}", n - 1),
     }
 }
@@ -192,8 +196,9 @@ mod tests {
     use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu};
 
     #[test]
-    fn software_is_only_taken_when_named() {
-        assert_eq!(place(&[Cpu], Choice::Best), None);
+    fn software_is_taken_when_named_or_alone() {
+        assert_eq!(place(&[Cpu], Choice::Best), Some(0));
+        assert_eq!(place(&[], Choice::Best), None);
         assert_eq!(place(&[Cpu], Choice::Software), Some(0));
         assert_eq!(place(&[DiscreteGpu, Cpu], Choice::Index(1)), Some(1));
         assert_eq!(place(&[DiscreteGpu, Cpu], Choice::Index(2)), None);

@@ -14,7 +14,7 @@ mod pipeline;
 mod shader;
 mod transfer;
 
-pub use adapter::{Choice, adapters};
+pub use adapter::{Choice, adapters, chosen};
 pub use dispatch::{BINDINGS, Kernel};
 pub use lower::{Tuning, every_kernel};
 pub use shader::{Constant, SOURCES, expand};
