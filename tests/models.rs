@@ -6,7 +6,9 @@ use align::engine::Device;
 use align::engine::cpu::CpuDevice;
 use align::engine::oracle::OracleDevice;
 use align::model::Sampling;
-use model_check::{CPU, ban_repeats, close, floats, golden_file, ids, read_json, rows};
+use model_check::{Tolerance, ban_repeats, close, floats, golden_file, ids, read_json, rows};
+
+const CPU: Tolerance = Tolerance { logits: 2e-5, loss: 1e-5, gradient: 1e-4 };
 
 fn processor() -> Box<dyn Device> {
     Box::new(CpuDevice::new(None).expect("threads start"))

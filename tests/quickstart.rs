@@ -21,7 +21,11 @@ fn copy(from: &Path, to: &Path) {
         if path.file_name().is_some_and(|n| n == ".align") {
             continue;
         }
-        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).expect("a copy")) }
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("a copy");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files as tables: formats, the types that a recipe states, and every mistake in a file with its line and column.
 //!
-//! `check` calls [`schema`] and [`validate`], which keep no rows; a run calls [`read`]. Nothing here panics or repairs.
+//! `check` calls [`schema()`] and [`validate`], which keep no rows; a run calls [`read()`]. Nothing here panics or repairs.
 
 mod array;
 pub mod codes;

@@ -20,7 +20,7 @@ pub fn write(folder: &Path, name: &str, state: &TrainState) -> Result<(), Failur
     Ok(write_tensors(&folder.join(format!("{name}.safetensors")), tensors)?)
 }
 
-/// Reads what [`write`] wrote; `steps` are the optimiser steps taken.
+/// Reads what [`write()`] wrote; `steps` are the optimiser steps taken.
 ///
 /// # Errors
 /// When the file is damaged.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 /// One golden case.
+#[derive(Debug)]
 pub struct Case {
     pub id: String,
     pub inputs: Value,

@@ -30,8 +30,6 @@ pub struct Tolerance {
     pub gradient: f64,
 }
 
-pub const CPU: Tolerance = Tolerance { logits: 2e-5, loss: 1e-5, gradient: 1e-4 };
-
 pub fn golden_folder() -> PathBuf {
     std::env::var_os("ALIGN_GOLDEN").map_or_else(|| "tests/golden".into(), PathBuf::from)
 }

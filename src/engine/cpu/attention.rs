@@ -275,7 +275,7 @@ impl Task<'_> {
     }
 }
 
-/// to[keys] += strip^T x; x is (queries, D).
+/// `to[keys] += strip^T x`; x is (queries, D).
 fn spread(to: &mut Option<MatMut<'_, f32>>, first: usize, strip: &[f32], block: &Block, x: MatRef<'_, f32>) {
     let Some(to) = to else { return };
     let strip = MatRef::from_row_major_slice(strip, block.queries.len(), block.keys());

@@ -6,6 +6,8 @@
 //!
 //! [`Recorder`]: super::Recorder
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "equations index with brackets")]
+
 use std::fmt;
 
 use super::device::View;
