@@ -1,7 +1,7 @@
 //! Text to a spanned tree; knows no names and no types.
 //!
 //! In goes the text of one file, out come a [`tree::File`] and every mistake that can be seen without knowing what a
-//! name means. Invariant: [`parse`] neither fails nor panics, whatever the text is, and what is absent from the tree
+//! name means. Invariant: [`parse()`] neither fails nor panics, whatever the text is, and what is absent from the tree
 //! was reported.
 
 mod diagnose;
