@@ -70,6 +70,7 @@ fn a_comment_or_a_name_changes_nothing_and_a_number_does() {
     assert_eq!(states(&["-p", "least=4"]), ["cached", "run", "run", "run", "run"]);
     assert_eq!(states(&["--profile", "smoke"]), ["cached", "run", "run", "run", "run"]);
     let (_, out, _) = said(&align(folder.path(), &["explain", "part", "a.align", "-p", "least=4", "--device", "cpu"]));
+    assert_eq!(align(folder.path(), &["explain", "part", "-p", "least=4", "--device", "cpu"]).stdout, out.as_bytes(), "the only recipe");
     assert!(out.contains("input `data`: `larger` is another artifact than `big` was"), "{out}");
 }
 
@@ -90,6 +91,8 @@ fn what_goes_wrong_has_its_exit_code() {
     assert_eq!(code(&["check", "a.align"]), 0);
     assert_eq!(code(&["run", "a.align", "-p", "least=100"]), 1, "a stage fails or an expectation does");
     assert_eq!(code(&["run", "nothing.align"]), 1);
+    let (_, _, err) = said(&align(folder.path(), &["run", "a"]));
+    assert_eq!(err, "`a` does not exist; did you mean `a.align`?\n");
     assert_eq!(code(&["run"]), 2);
     assert_eq!(code(&["run", "a.align", "--device", "abacus"]), 2);
     assert_eq!(code(&["help"]), 0);

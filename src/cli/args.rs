@@ -1,6 +1,6 @@
 //! What can be written after `align`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -103,8 +103,9 @@ pub(super) struct PlanArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct ExplainArgs {
-    /// The stage, as it is called in the plan, and the recipe's file; then which recipe, when it has several
-    #[arg(required = true, num_args = 2..=3, value_names = ["STAGE", "FILE"])]
+    /// The stage, as it is called in the plan; then the recipe's file, which may be left out when the folder has one; then
+    /// which recipe, when it has several
+    #[arg(required = true, num_args = 1..=3, value_names = ["STAGE", "FILE"])]
     words: Vec<String>,
     #[command(flatten)]
     settings: Settings,
@@ -117,12 +118,26 @@ pub(super) struct ExplainArgs {
 
 impl ExplainArgs {
     /// The stage and the recipe. Every other command takes the file first, so that order is understood too.
-    pub(super) fn stage_and_recipe(&self) -> (&str, RecipeArgs) {
-        let is_file = |word: &String| word.ends_with(".align");
-        let (stage, file) = if is_file(&self.words[0]) && !is_file(&self.words[1]) { (1, 0) } else { (0, 1) };
-        let recipe =
-            RecipeArgs { file: PathBuf::from(&self.words[file]), recipe: self.words.get(2).cloned(), settings: self.settings.clone() };
-        (&self.words[stage], recipe)
+    ///
+    /// # Errors
+    /// When no file is named and this folder does not hold exactly one recipe.
+    pub(super) fn stage_and_recipe(&self) -> Result<(&str, RecipeArgs), String> {
+        let is_file = |at: usize| self.words.get(at).is_some_and(|word| word.ends_with(".align"));
+        let (stage, file) = if is_file(0) && !is_file(1) { (1, 0) } else { (0, 1) };
+        let file = match self.words.get(file) {
+            Some(file) => PathBuf::from(file),
+            None => only_recipe(&super::open::recipes_in(Path::new(".")))?,
+        };
+        let stage = self.words.get(stage).ok_or("which stage? `align plan FILE` lists them")?;
+        Ok((stage, RecipeArgs { file, recipe: self.words.get(2).cloned(), settings: self.settings.clone() }))
+    }
+}
+
+fn only_recipe(names: &[String]) -> Result<PathBuf, String> {
+    match names {
+        [one] => Ok(PathBuf::from(one)),
+        [] => Err("which recipe? name its file after the stage".to_owned()),
+        several => Err(format!("which recipe? name its file after the stage: here are {}", several.join(", "))),
     }
 }
 
@@ -219,7 +234,7 @@ mod tests {
             let Command::Explain(explain) = Arguments::try_parse_from(line).expect("well written").command else {
                 panic!("it says explain")
             };
-            let (stage, recipe) = explain.stage_and_recipe();
+            let (stage, recipe) = explain.stage_and_recipe().expect("a file is named");
             assert_eq!((stage, recipe.file), ("dpo", PathBuf::from("x.align")));
         }
         assert!(Arguments::try_parse_from(["align", "run", "x.align", "-p", "beta"]).is_err());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::durable::{self, HashCache};
 use crate::plan::{Plan, Surroundings};
 use crate::recipe::checked::Checked;
@@ -28,7 +28,7 @@ pub(super) struct Opened {
 
 /// Reads and checks a recipe. `Err`: the file itself cannot be read.
 pub(super) fn open(args: &RecipeArgs) -> Result<Opened, String> {
-    let unreadable = |error: std::io::Error| format!("`{}` cannot be read: {error}", args.file.display());
+    let unreadable = |error: std::io::Error| unreadable(&args.file, &error);
     let mut sources = Sources::default();
     let file = sources.read(&args.file).map_err(unreadable)?;
     let root = durable::parent(&args.file).canonicalize().map_err(unreadable)?;
@@ -40,6 +40,33 @@ pub(super) fn open(args: &RecipeArgs) -> Result<Opened, String> {
     }
     let checked = checked.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     Ok(Opened { sources, root, checked, diagnostics })
+}
+
+/// Why a recipe's file cannot be read, and which one may have been meant.
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    let wrong = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let known = recipes_in(durable::parent(path));
+    let near = did_you_mean(&wrong, known.iter().map(|name| name.trim_end_matches(".align")));
+    let near = near.map(|name| path.with_file_name(format!("{name}.align")));
+    let near = near.map_or_else(String::new, |name| format!("; did you mean `{}`?", name.display()));
+    let what = match error.kind() {
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        std::io::ErrorKind::IsADirectory => "is a folder, not a recipe".to_owned(),
+        std::io::ErrorKind::InvalidData => "is not a text".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    format!("`{}` {what}{near}", path.display())
+}
+
+/// Names of the recipe files in a folder, sorted.
+pub(super) fn recipes_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    // the store is a folder called `.align`
+    let files = entries.filter(|entry| !entry.path().is_dir());
+    let names = files.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".align")).collect();
+    names.sort();
+    names
 }
 
 /// A recipe that may run, its device, its store and its plan.

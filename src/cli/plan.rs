@@ -100,7 +100,13 @@ pub(super) fn count(n: u64) -> String {
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Exit {
-    let (name, recipe) = args.stage_and_recipe();
+    let (name, recipe) = match args.stage_and_recipe() {
+        Ok(found) => found,
+        Err(message) => {
+            out::error(&message);
+            return Exit::Code(2);
+        }
+    };
     let Some(planned) = planned(&recipe, args.device.device) else { return Exit::Failed };
     let plan = &planned.plan;
     let Some(stage) = plan.named(name).or_else(|| plan.last_of(name)) else {
