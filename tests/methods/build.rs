@@ -1,8 +1,8 @@
-//! Formulas by hand: what the checker makes of the standard library's text.
+//! Formulas by hand, for goldens of parts that have no name in the standard library.
 
 use std::sync::Arc;
 
-use align::formula::expr::{Axis, Expr, Formula, Kind, Loss, ObjectiveDef, Output, StageId, State, Trained};
+use align::formula::expr::{Axis, Expr, Formula, Kind, Loss, ObjectiveDef, Output, StageId, Trained};
 use align::syntax::span::{FileId, Span};
 use align::value::Cell;
 
@@ -61,10 +61,6 @@ pub fn names(output: &Output) -> String {
 
 pub fn reference() -> F {
     of(Kind::Artifact(frozen()))
-}
-
-pub fn state(name: &str) -> F {
-    of(Kind::State(name.into()))
 }
 
 pub fn if_else(condition: F, then: F, otherwise: F) -> F {
@@ -160,11 +156,6 @@ pub fn objective(losses: &[(F, Option<F>)], metrics: &[(&str, F)]) -> ObjectiveD
 
 pub fn plain(loss: F) -> ObjectiveDef {
     objective(&[(loss, None)], &[])
-}
-
-pub fn with_state(mut def: ObjectiveDef, name: &str, start: F, next: F) -> ObjectiveDef {
-    def.states.push(State { name: name.into(), start: start.0, next: next.0 });
-    def
 }
 
 pub fn with_critic(mut def: ObjectiveDef) -> ObjectiveDef {

@@ -1,7 +1,7 @@
 //! Each golden case: its inputs as rows, the objective or formula that it is about, and what must come out.
 
 use align::formula::at::{self, Answer};
-use align::formula::expr::{Axis, Loss, ObjectiveDef};
+use align::formula::expr::{Axis, Loss, ObjectiveDef, Output};
 use align::formula::text::{jaccard, ngrams};
 use serde_json::{Value, json};
 
@@ -139,7 +139,13 @@ fn normalisation(case: &Case) {
 }
 
 fn scores(chosen: &[f64], rejected: &[f64]) -> Value {
-    chosen.iter().zip(rejected).map(|(c, r)| json!({ "prompt": "x", "model.score(.chosen)": c, "model.score(.rejected)": r })).collect()
+    let row = |(at, (c, r)): (usize, (&f64, &f64))| {
+        json!({
+            "prompt": "x", "chosen": format!("{at}"), "rejected": "worse", "model.score(.chosen)": c, "model.score(.rejected)": r,
+            "length(.chosen)": at, "length(.rejected)": 1,
+        })
+    };
+    chosen.iter().zip(rejected).enumerate().map(row).collect()
 }
 
 fn at_pairs(case: &Case, def: &ObjectiveDef) -> Answer {
@@ -155,7 +161,9 @@ fn at_pairs(case: &Case, def: &ObjectiveDef) -> Answer {
 fn bradley_terry_case(case: &Case) {
     let answer = at_pairs(case, &bradley_terry(0.0));
     case.is("loss", answer.loss);
-    case.is("accuracy", answer.metrics["strict"]);
+    let strict = (score("chosen") - score("rejected")).above(num(0.0));
+    let counted = if_else(strict, num(1.0), num(0.0)).r("mean", Axis::All);
+    case.is("accuracy", one(&counted, &scores(&case.xs("chosen"), &case.xs("rejected"))));
     case.is("accuracy_ties_half", answer.metrics["accuracy"]);
     case.is("dchosen", derivative(&answer, "model.score(.chosen)"));
     case.is("drejected", derivative(&answer, "model.score(.rejected)"));
@@ -241,23 +249,17 @@ fn token_rewards(case: &Case) {
 
 /// The whole controller of `ppo_loss`, on as many one-token rollouts as there are episodes.
 fn adaptive(case: &Case) {
-    let options = Ppo {
-        beta: case.x("coef"),
-        target: Some(case.x("target")),
-        horizon: case.x("horizon"),
-        clip: 0.2,
-        value_clip: 0.2,
-        value_weight: 0.1,
-        gamma: 1.0,
-        lambda: 0.95,
-    };
     let row = json!({
         "reward": 0.0, "model.logp(.completion)": [-1.0], "old(model.logp(.completion))": [-1.0],
         "reference.logp(.completion)": [-1.0 - case.x("current_kl")],
         "critic.value(.completion)": [0.0], "old(critic.value(.completion))": [0.0],
     });
     let rows: Value = (0..case.x("n_steps") as usize).map(|_| row.clone()).collect();
-    case.is("coef", eval(&ppo(&options), &rows).next["penalty"]);
+    let text = [("beta", "coef"), ("target", "target"), ("horizon", "horizon")];
+    let def = library("ppo_loss", &text.map(|(param, input)| (param, case.x(input))));
+    let networks = |output: &Output| ["critic", "reference"][output.stage.0].to_owned();
+    let answer = at::objective(&def, &rows, &networks).unwrap_or_else(|e| panic!("{e:?}"));
+    case.is("coef", answer.next["penalty"]);
 }
 
 fn gae_case(case: &Case) {

@@ -1,11 +1,27 @@
-//! The standard library's objectives, built by hand.
+//! The standard library's objectives, and formulas that goldens ask for by themselves.
 
 use align::formula::expr::{Axis, ObjectiveDef};
+use align::recipe::{Subject, subject};
+use align::world::Sources;
 
 use crate::build::*;
 
+/// An objective of the standard library, from its text.
+pub fn library(name: &str, params: &[(&str, f64)]) -> ObjectiveDef {
+    let params: Vec<(String, String)> = params.iter().map(|(name, x)| ((*name).to_owned(), x.to_string())).collect();
+    of_text(name, &params)
+}
+
+/// The same with words among its params.
+pub fn of_text(name: &str, params: &[(String, String)]) -> ObjectiveDef {
+    match subject(&mut Sources::default(), None, name, params) {
+        Ok((Subject::Objective(def), _)) => def.as_ref().clone(),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
 pub fn nll() -> ObjectiveDef {
-    plain(-logp(model(), seq("completion")))
+    library("nll_loss", &[])
 }
 
 /// log π / π_ref, summed.
@@ -18,26 +34,20 @@ pub fn margin(beta: f64) -> F {
 }
 
 pub fn dpo(beta: f64, smoothing: f64) -> ObjectiveDef {
-    let m = margin(beta);
-    let loss = -(1.0 - smoothing) * m.clone().w("log_sigmoid") - smoothing * (-m.clone()).w("log_sigmoid");
-    objective(&[(loss, None)], &[("accuracy", m.clone().above(num(0.0))), ("margin", m)])
+    library("dpo_loss", &[("beta", beta), ("smoothing", smoothing)])
 }
 
 pub fn robust(beta: f64, flips: f64) -> ObjectiveDef {
-    let m = margin(beta);
-    plain((flips * (-m.clone()).w("log_sigmoid") - (1.0 - flips) * m.w("log_sigmoid")) / (1.0 - 2.0 * flips))
+    library("robust_dpo_loss", &[("beta", beta), ("flips", flips)])
 }
 
 pub fn hinge(beta: f64) -> ObjectiveDef {
-    plain(larger(num(0.0), 1.0 - margin(beta)))
+    library("hinge_loss", &[("beta", beta)])
 }
 
 pub fn ipo(tau: f64, per_token: bool) -> ObjectiveDef {
-    let side = |column| {
-        let ratio = log_ratio(column);
-        if per_token { ratio / word("length", &[seq(column)]) } else { ratio }
-    };
-    plain((side("chosen") - side("rejected") - 1.0 / (2.0 * tau)).pow(2.0))
+    let per = if per_token { "token" } else { "completion" };
+    of_text("ipo_loss", &[("tau".to_owned(), tau.to_string()), ("per".to_owned(), per.to_owned())])
 }
 
 pub fn dpo_per_token(beta: f64) -> ObjectiveDef {
@@ -46,50 +56,35 @@ pub fn dpo_per_token(beta: f64) -> ObjectiveDef {
 }
 
 pub fn slic(delta: f64, lambda: f64) -> ObjectiveDef {
-    let (chosen, rejected) = (logp(model(), seq("chosen")).sum(), logp(model(), seq("rejected")).sum());
-    objective(&[(larger(num(0.0), delta - chosen.clone() + rejected), None), (-lambda * chosen, None)], &[])
+    library("slic_loss", &[("delta", delta), ("lambda", lambda)])
 }
 
 pub fn simpo(beta: f64, gamma: f64) -> ObjectiveDef {
-    let (chosen, rejected) = (logp(model(), seq("chosen")).mean(), logp(model(), seq("rejected")).mean());
-    plain(-(beta * (chosen - rejected) - gamma).w("log_sigmoid"))
+    library("simpo_loss", &[("beta", beta), ("gamma", gamma)])
 }
 
 pub fn orpo(lambda: f64) -> ObjectiveDef {
-    let odds = |p: F| p.clone() - p.w("log1m_exp");
-    let (chosen, rejected) = (logp(model(), seq("chosen")).mean(), logp(model(), seq("rejected")).mean());
-    let m = odds(chosen.clone()) - odds(rejected);
-    objective(&[(-chosen.clone() - lambda * m.clone().w("log_sigmoid"), None)], &[("nll", -chosen), ("margin", m)])
+    library("orpo_loss", &[("lambda", lambda)])
 }
 
 pub fn cpo(beta: f64, alpha: f64) -> ObjectiveDef {
-    let (chosen, rejected) = (logp(model(), seq("chosen")), logp(model(), seq("rejected")));
-    plain(-(beta * (chosen.clone().sum() - rejected.sum())).w("log_sigmoid") - alpha * chosen.mean())
+    library("cpo_loss", &[("beta", beta), ("alpha", alpha)])
 }
 
 pub fn kto(beta: f64, desirable: f64, undesirable: f64) -> ObjectiveDef {
-    let drift = larger(num(0.0), log_ratio("other").r("mean", Axis::Batch).w("detach"));
-    let pull = beta * (log_ratio("completion") - drift.clone());
-    let good = desirable * (1.0 - pull.clone().w("sigmoid"));
-    let bad = undesirable * (1.0 - (-pull).w("sigmoid"));
-    objective(&[(if_else(col("desirable"), good, bad), None)], &[("drift", drift)])
+    library("kto_loss", &[("beta", beta), ("desirable", desirable), ("undesirable", undesirable)])
 }
 
 pub fn bradley_terry(centre: f64) -> ObjectiveDef {
-    let m = score("chosen") - score("rejected");
-    let loss = -m.clone().w("log_sigmoid") + centre * (score("chosen") + score("rejected")).pow(2.0);
-    let accuracy = if_else(word("==", &[m.clone(), num(0.0)]), num(0.5), if_else(m.clone().above(num(0.0)), num(1.0), num(0.0)));
-    objective(&[(loss, None)], &[("accuracy", accuracy), ("strict", m.above(num(0.0)))])
+    library("bt_loss", &[("centre", centre)])
 }
 
 pub fn soft_bradley_terry() -> ObjectiveDef {
-    let m = score("chosen") - score("rejected");
-    plain(-col("p") * m.clone().w("log_sigmoid") - (1.0 - col("p")) * (-m).w("log_sigmoid"))
+    library("soft_bt_loss", &[])
 }
 
 pub fn kwise() -> ObjectiveDef {
-    let m = score("chosen") - score("rejected");
-    objective(&[(-m.w("log_sigmoid"), Some(1.0 / over("count", &[], by(&["prompt"]))))], &[])
+    library("kwise_loss", &[])
 }
 
 pub fn pick_best() -> ObjectiveDef {
@@ -130,45 +125,6 @@ pub fn ratio(x: F) -> F {
 
 pub fn old(x: F) -> F {
     x.w("old")
-}
-
-/// Everything of `ppo_loss` that a golden can set.
-pub struct Ppo {
-    pub beta: f64,
-    pub target: Option<f64>,
-    pub horizon: f64,
-    pub clip: f64,
-    pub value_clip: f64,
-    pub value_weight: f64,
-    pub gamma: f64,
-    pub lambda: f64,
-}
-
-pub fn ppo(options: &Ppo) -> ObjectiveDef {
-    let now = logp(model(), seq("completion"));
-    let drift = old(now.clone()) - logp(reference(), seq("completion"));
-    let kl = drift.clone().sum().r("mean", Axis::All);
-    let earned = col("reward").w("at_end") - state("penalty") * drift.clone();
-    let value = word("value", &[critic(), seq("completion")]);
-    let before = old(value.clone());
-    let raw = gae(earned.clone(), before.clone(), options.gamma, options.lambda);
-    let rho = ratio(now.clone() - old(now));
-    let policy = clipped(standard(raw.clone(), 0.0), rho.clone(), options.clip);
-    let error = clipped_error(value, before.clone(), raw.clone() + before.clone(), options.value_clip);
-    let next = match options.target {
-        None => state("penalty"),
-        Some(target) => {
-            let off = clamp(kl.clone() / target - 1.0, num(-0.2), num(0.2));
-            state("penalty") * (1.0 + off * over("count", &[], Axis::All) / options.horizon)
-        }
-    };
-    let metrics = [
-        ("kl", kl),
-        ("rewards", earned.sum()),
-        ("clipped", (rho - 1.0).w("abs").above(num(options.clip))),
-        ("returns", (raw + before).sum()),
-    ];
-    with_critic(with_state(objective(&[(policy + options.value_weight * error, None)], &metrics), "penalty", num(options.beta), next))
 }
 
 /// How GRPO averages over length.
