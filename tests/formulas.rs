@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use align::formula::at::{self, AtError};
 use align::formula::eval::{self, Call, Networks, Prepared};
-use align::formula::expr::{Axis, Formula, Kind, ObjectiveDef, Output, StageId, Trained};
+use align::formula::expr::{Axis, Formula, Kind, ObjectiveDef, Output, StageId, State, Trained};
 use align::formula::failure::Unanswered;
 use align::formula::meaning::{meaning, objective_meaning};
 use align::formula::objective::{Compiled, States, TrainedNumbers};
@@ -20,6 +20,11 @@ use build::*;
 use serde_json::json;
 
 // Refusals.
+
+fn with_state(mut def: ObjectiveDef, name: &str, start: F, next: F) -> ObjectiveDef {
+    def.states.push(State { name: name.into(), start: start.0, next: next.0 });
+    def
+}
 
 fn refused(def: &ObjectiveDef, under: Under) -> Vec<ShapeError> {
     shape::check(def, under).expect_err("refused")

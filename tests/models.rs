@@ -68,3 +68,10 @@ fn filters() {
         }
     }
 }
+
+#[test]
+#[ignore = "needs SmolLM2-135M-Instruct.Q4_1.gguf; SMOLLM2_GGUF says where it is"]
+fn smollm2_through_its_gguf() {
+    let path = std::env::var_os("SMOLLM2_GGUF").expect("SMOLLM2_GGUF is set");
+    model_check::check_smollm2(processor(), std::path::Path::new(&path));
+}

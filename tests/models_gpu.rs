@@ -1,6 +1,7 @@
 //! Networks on the `gpu` device against numbers of `transformers` and TRL. Without an adapter the trials show as ignored;
 //! in CI that is a failure.
 
+#[allow(dead_code, reason = "shared with the tests of the processor, which use the rest")]
 mod model_check;
 
 use align::engine::Device;

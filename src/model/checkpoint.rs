@@ -11,15 +11,16 @@ use serde_json::{Map, Value, json};
 use crate::chance::{halves, uniform, unit};
 
 use super::config::Config;
+use super::gguf::Gguf;
 use super::tensorfile::{TensorFile, write_tensors};
 use super::tokenizer_files::{bytes, outgoing};
-use super::{Head, ModelError, ModelSpec, Parameter, Tokenizer};
+use super::{Head, ModelError, ModelSpec, Parameter, Tensors, Tokenizer};
 
 /// Where a network's numbers are.
 #[derive(Clone, Debug)]
 pub enum Weights {
     /// In files, read one tensor at a time.
-    OnDisk(Arc<TensorFile>),
+    OnDisk(Arc<dyn Tensors>),
     /// In memory, in the order of [`ModelSpec::parameters`].
     InMemory(Vec<Arc<[f32]>>),
 }
@@ -47,12 +48,15 @@ pub enum HeadStart {
 }
 
 impl Network {
-    /// Reads the headers of a network: a folder, or a `.safetensors` file with `config.json` and `tokenizer.json`
-    /// beside it. The numbers stay on disk until the engine asks for them.
+    /// Reads the headers of a network: a folder, a `.safetensors` file with `config.json` and `tokenizer.json` beside
+    /// it, or a `.gguf` file. The numbers stay on disk until the engine asks for them.
     ///
     /// # Errors
     /// When a file is missing, damaged, of an unsupported family, or the tensors are not those of the configuration.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
+        if let Some(file) = gguf_at(path) {
+            return Self::from_gguf(&file);
+        }
         let (folder, files) = locate(path)?;
         let config = Config::read(&folder.join("config.json"))?;
         let spec = ModelSpec::from_config(&config)?;
@@ -62,6 +66,18 @@ impl Network {
         let tokenizer = Arc::new(Tokenizer::read(&folder, &spec)?);
         let weights = Weights::OnDisk(Arc::new(tensors));
         Ok(Self { spec, head, weights, tokenizer, config: Arc::new(config.object) })
+    }
+
+    fn from_gguf(path: &Path) -> Result<Self, ModelError> {
+        let gguf = Gguf::open(path)?;
+        let config = Config::new(path, gguf.config()?);
+        let spec = ModelSpec::from_config(&config)?;
+        check_tensors(&spec, Head::Language, &gguf)?;
+        let texts = gguf.tokenizer()?;
+        let files = [("tokenizer.json", texts.tokenizer), ("tokenizer_config.json", texts.config)];
+        let tokenizer = Tokenizer::from_files(files.map(|(name, text)| (name, text.into_bytes().into())).to_vec(), path, &spec)?;
+        let weights = Weights::OnDisk(Arc::new(gguf));
+        Ok(Self { spec, head: Head::Language, weights, tokenizer: Arc::new(tokenizer), config: Arc::new(config.object) })
     }
 
     /// Every tensor of the network, in the order in which the engine holds them.
@@ -208,6 +224,20 @@ fn normal_head(width: usize, seed: u64) -> Arc<[f32]> {
     (0..width).map(|i| (scale * normal(i)) as f32).collect()
 }
 
+/// The GGUF file at a path: itself, or the only one of a folder that holds no network in another format.
+pub fn gguf_at(path: &Path) -> Option<PathBuf> {
+    let is_gguf = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+    if !path.is_dir() {
+        return is_gguf(path).then(|| path.to_owned());
+    }
+    if path.join("config.json").exists() {
+        return None;
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let mut found = entries.map(|entry| entry.path()).filter(|path| is_gguf(path));
+    found.next().filter(|_| found.next().is_none())
+}
+
 /// The folder of a network, and the files that hold its tensors.
 fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), ModelError> {
     let unreadable = |e: std::io::Error| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() };
@@ -262,7 +292,7 @@ fn head_of(folder: &Path, config: &Config, spec: &ModelSpec) -> Result<Head, Mod
 }
 
 /// Every parameter is there with its shape, and nothing else is that a network could need.
-fn check_tensors(spec: &ModelSpec, head: Head, file: &TensorFile) -> Result<(), ModelError> {
+fn check_tensors(spec: &ModelSpec, head: Head, file: &dyn Tensors) -> Result<(), ModelError> {
     let parameters = spec.parameters(head);
     for parameter in &parameters {
         file.check(&parameter.name, &parameter.shape)?;

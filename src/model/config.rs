@@ -14,10 +14,20 @@ pub(super) struct Config {
 }
 
 impl Config {
+    /// An object that stands for a file.
+    pub(super) fn new(path: &Path, object: Map<String, Value>) -> Self {
+        Self { path: path.to_owned(), object }
+    }
+
     /// Reads `path`.
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(path).map_err(|e| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() })?;
-        match serde_json::from_str(&text) {
+        let bytes = std::fs::read(path).map_err(|e| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() })?;
+        Self::parse(path, &bytes)
+    }
+
+    /// Parses what was read from `path`.
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
+        match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Ok(Self { path: path.to_owned(), object }),
             Ok(_) => Err(ModelError::Damaged { path: path.to_owned(), reason: "it is not a JSON object".into() }),
             Err(e) => Err(ModelError::Damaged { path: path.to_owned(), reason: e.to_string() }),

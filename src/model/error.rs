@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::diagnostic::Diagnostic;
 
+use super::gguf::GgufError;
+
 /// A mistake in a network's folder, or in how a network is used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -29,7 +31,7 @@ pub enum ModelError {
     ExtraTensor { path: PathBuf, tensor: String },
     #[error("tensor `{tensor}` in `{}` has shape {found:?}, expected {expected:?}", path.display())]
     Shape { path: PathBuf, tensor: String, found: Vec<usize>, expected: Vec<usize> },
-    #[error("tensor `{tensor}` in `{}` holds {found}, expected F32, F16 or BF16", path.display())]
+    #[error("tensor `{tensor}` in `{}` holds {found}, which cannot be read", path.display())]
     Format { path: PathBuf, tensor: String, found: String },
     #[error("tensor `{tensor}` in `{}` holds a number that is not finite", path.display())]
     NotFinite { path: PathBuf, tensor: String },
@@ -47,6 +49,8 @@ pub enum ModelError {
     Frozen,
     #[error("saved training state does not fit: {reason}")]
     State { reason: String },
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
 }
@@ -75,6 +79,16 @@ impl ModelError {
             Self::NothingToRead => "align::model::nothing_to_read",
             Self::Frozen => "align::model::frozen",
             Self::State { .. } => "align::model::state",
+            Self::Gguf(error) => match error {
+                GgufError::Unreadable { .. } => "align::model::unreadable",
+                GgufError::Damaged { .. } => "align::model::damaged",
+                GgufError::Unsupported { .. } => "align::model::unsupported_feature",
+                GgufError::MissingKey { .. } | GgufError::Key { .. } => "align::model::config",
+                GgufError::MissingTensor { .. } => "align::model::missing_tensor",
+                GgufError::Shape { .. } => "align::model::shape",
+                GgufError::NotFinite { .. } => "align::model::not_finite",
+                GgufError::Unencodable { .. } => "align::model::unwritable",
+            },
             Self::Engine(_) => "align::engine::failed",
         }
     }
@@ -84,14 +98,14 @@ impl ModelError {
         match self {
             Self::Exists { .. } => Some("choose another folder, or remove this one".into()),
             Self::NotANetwork { .. } => Some(
-                "a network is a folder with `config.json`, `model.safetensors` and `tokenizer.json`, as `transformers` saves it".into(),
+                "a network is a folder with `config.json`, `model.safetensors` and `tokenizer.json`, as `transformers` saves it, or one `.gguf` file".into(),
             ),
             Self::UnsupportedFamily { supported, .. } => Some(format!("supported: {}", supported.join(", "))),
-            Self::Damaged { .. } => Some("download or copy the file again".into()),
+            Self::Damaged { .. } | Self::Gguf(GgufError::Damaged { .. }) => Some("download or copy the file again".into()),
             Self::MissingTensor { .. } | Self::ExtraTensor { .. } | Self::Shape { .. } => {
                 Some("`config.json` and the weights must come from the same network".into())
             }
-            Self::Format { .. } => Some("save the weights as F32, F16 or BF16".into()),
+            Self::Format { .. } => Some("save the weights as F32, F16 or BF16; GGUF may also hold Q8_0, Q4_0, Q4_1, Q4_K and Q6_K".into()),
             _ => None,
         }
     }

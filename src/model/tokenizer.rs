@@ -46,9 +46,13 @@ impl Tokenizer {
     /// # Errors
     /// When it is missing or not a tokenizer.
     pub fn read(folder: &Path, spec: &ModelSpec) -> Result<Self, ModelError> {
+        Self::from_files(side_files(folder)?, folder, spec)
+    }
+
+    /// The same from files that were read already; `folder` is where errors say they are.
+    pub(super) fn from_files(files: Vec<SideFile>, folder: &Path, spec: &ModelSpec) -> Result<Self, ModelError> {
         let path = folder.join("tokenizer.json");
         let wrong = |reason: String| ModelError::Tokenizer { path: path.clone(), reason };
-        let files = side_files(folder)?;
         let Some((_, bytes)) = files.iter().find(|(name, _)| *name == "tokenizer.json") else {
             return Err(ModelError::NotANetwork { path: folder.to_owned(), missing: "tokenizer.json" });
         };
@@ -61,7 +65,7 @@ impl Tokenizer {
             special: special_ids(&inner),
             unknown: BTreeSet::new(),
             start: None,
-            end: end_ids(folder, spec)?,
+            end: end_ids(&files, folder, spec)?,
             files,
             inner,
         };
@@ -79,8 +83,7 @@ impl Tokenizer {
     /// The start token, as `transformers` would put it: `add_bos_token` decides where it is said; else what the
     /// tokenizer's own post-processor adds; without one, Llama's tokenizers add it and others do not.
     fn start_id(&self, folder: &Path, spec: &ModelSpec) -> Result<Option<u32>, ModelError> {
-        let path = folder.join("tokenizer_config.json");
-        let config = if path.exists() { Some(Config::read(&path)?) } else { None };
+        let config = side_config(&self.files, "tokenizer_config.json", folder)?;
         let said = config.as_ref().and_then(|c| c.field("add_bos_token")).and_then(Value::as_bool);
         let class = config.as_ref().and_then(|c| c.text("tokenizer_class")).unwrap_or("LlamaTokenizer");
         let wanted = match (said, self.inner.get_post_processor()) {
@@ -245,12 +248,17 @@ fn special_ids(inner: &tokenizers::Tokenizer) -> BTreeSet<u32> {
     tokens.filter(|(_, t)| t.special && !is_byte(&t.content)).map(|(id, _)| id).collect()
 }
 
+/// A JSON file beside the weights, if it is there.
+fn side_config(files: &[SideFile], name: &str, folder: &Path) -> Result<Option<Config>, ModelError> {
+    let found = files.iter().find(|(known, _)| *known == name);
+    found.map(|(_, bytes)| Config::parse(&folder.join(name), bytes)).transpose()
+}
+
 /// End tokens: those of `config.json`, then further ones that `generation_config.json` names.
-fn end_ids(folder: &Path, spec: &ModelSpec) -> Result<Vec<u32>, ModelError> {
-    let path = folder.join("generation_config.json");
+fn end_ids(files: &[SideFile], folder: &Path, spec: &ModelSpec) -> Result<Vec<u32>, ModelError> {
     let mut end = spec.eos.clone();
-    if path.exists() {
-        for id in Config::read(&path)?.token_ids("eos_token_id")? {
+    if let Some(config) = side_config(files, "generation_config.json", folder)? {
+        for id in config.token_ids("eos_token_id")? {
             if !end.contains(&id) {
                 end.push(id);
             }

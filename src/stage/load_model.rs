@@ -37,6 +37,9 @@ impl Primitive for LoadModel {
 
     /// Licences, notes and data beside a model change nothing.
     fn outside_files(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        if let Some(file) = crate::model::gguf_at(path).filter(|file| file.exists()) {
+            return Ok(vec![file]);
+        }
         let folder = if std::fs::metadata(path)?.is_dir() { path } else { path.parent().unwrap_or(path) };
         let mut files: Vec<PathBuf> = SIDE_FILES.iter().map(|name| folder.join(name)).filter(|file| file.is_file()).collect();
         if folder == path {
