@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, reason};
 use crate::durable::{self, HashCache};
 use crate::plan::{Plan, Surroundings};
 use crate::recipe::checked::Checked;
@@ -28,7 +28,7 @@ pub(super) struct Opened {
 
 /// Reads and checks a recipe. `Err`: the file itself cannot be read.
 pub(super) fn open(args: &RecipeArgs) -> Result<Opened, String> {
-    let unreadable = |error: std::io::Error| format!("`{}` cannot be read: {error}", args.file.display());
+    let unreadable = |error: std::io::Error| format!("`{}` cannot be read: {}", args.file.display(), reason(&error));
     let mut sources = Sources::default();
     let file = sources.read(&args.file).map_err(unreadable)?;
     let root = durable::parent(&args.file).canonicalize().map_err(unreadable)?;

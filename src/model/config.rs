@@ -16,7 +16,7 @@ pub(super) struct Config {
 impl Config {
     /// Reads `path`.
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(path).map_err(|e| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() })?;
+        let text = std::fs::read_to_string(path).map_err(|e| ModelError::unreadable(path, &e))?;
         match serde_json::from_str(&text) {
             Ok(Value::Object(object)) => Ok(Self { path: path.to_owned(), object }),
             Ok(_) => Err(ModelError::Damaged { path: path.to_owned(), reason: "it is not a JSON object".into() }),

@@ -26,7 +26,7 @@ mod tokenizer_files;
 mod transformer;
 
 pub use checkpoint::{HeadStart, Network, Weights};
-pub use error::ModelError;
+pub use error::{CODES, ModelError};
 pub use family::{FAMILIES, Family};
 pub use footprint::Footprint;
 pub use generate::{Constraint, Extras, Request, Sample};

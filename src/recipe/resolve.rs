@@ -158,7 +158,7 @@ impl<'a> Resolver<'a, '_> {
                 self.bind(&args[1], &Type::Record(metrics.clone()), generics);
             }
             (TypeKind::List(item), Type::List(found)) | (TypeKind::Optional(item), Type::Optional(found)) => {
-                self.bind(item, found, generics)
+                self.bind(item, found, generics);
             }
             (TypeKind::Optional(item), found) if *found != Type::Unknown => self.bind(item, found, generics),
             (TypeKind::Ranged { ty, .. }, found) => self.bind(ty, found, generics),
