@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("run", &["syntax", "diagnostic", "world", "value", "formula", "recipe", "plan", "stage", "model", "chance", "durable"]),
     ("stage", &["syntax", "diagnostic", "value", "formula", "recipe", "data", "score", "model", "engine", "chance", "durable"]),
     ("data", &["syntax", "diagnostic", "value", "recipe", "chance"]),
-    ("score", &["value"]),
+    ("score", &["diagnostic", "value"]),
     ("model", &["diagnostic", "value", "chance", "engine"]),
     ("engine", &["chance"]),
 ];

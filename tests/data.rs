@@ -204,11 +204,20 @@ fn what_is_inside_a_column_is_named() {
 fn bytes_that_are_no_text_have_a_place() {
     let folder = Folder::new();
     let path = folder.file("x.jsonl", b"{\"text\": \"ok\"}\n{\"text\": \"caf\xe9\"}\n{\"text\": \"ok\"}\n");
-    assert_eq!(told(&path, &text()), ["not_utf8: line 2 of `x.jsonl` is no UTF-8 text: byte 28 of the file | save the file as UTF-8"]);
+    assert_eq!(
+        told(&path, &text()),
+        ["not_utf8: line 2 of `x.jsonl` is not UTF-8 text: look at byte 28 of the file | save the file as UTF-8"]
+    );
     let path = folder.file("x.json", b"[{\"text\": \"ok\"},\n{\"text\": \"\xff\"}]");
-    assert_eq!(told(&path, &text()), ["not_utf8: line 2 of `x.json` is no UTF-8 text: byte 27 of the file | save the file as UTF-8"]);
+    assert_eq!(
+        told(&path, &text()),
+        ["not_utf8: line 2 of `x.json` is not UTF-8 text: look at byte 27 of the file | save the file as UTF-8"]
+    );
     let path = folder.file("x.csv", b"text\nok\ncaf\xe9\n");
-    assert_eq!(told(&path, &text()), ["not_utf8: line 3 of `x.csv` is no UTF-8 text: byte 8 of the file | save the file as UTF-8"]);
+    assert_eq!(
+        told(&path, &text()),
+        ["not_utf8: line 3 of `x.csv` is not UTF-8 text: look at byte 8 of the file | save the file as UTF-8"]
+    );
 }
 
 #[test]
@@ -250,7 +259,7 @@ fn what_cannot_be_read_at_all_says_why() {
     );
     let named_folder = folder.0.path().join("f.jsonl");
     std::fs::create_dir(&named_folder).unwrap();
-    assert_eq!(told(&named_folder, &text()), ["unreadable: `f.jsonl` cannot be read: is a directory"]);
+    assert_eq!(told(&named_folder, &text()), ["unreadable: `f.jsonl` cannot be read: it is a folder"]);
 }
 
 #[test]

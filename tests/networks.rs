@@ -344,7 +344,7 @@ fn a_value_is_read_where_its_token_is_predicted() {
 fn heads_give_what_they_can() {
     let (mut engine, net) = engine(Head::Score, false);
     let error = engine.readout(net, &sequences(), Want::LOGP, 1.0).expect_err("no language head");
-    assert_eq!(error.to_string(), "the network has a score head, expected a language head");
+    assert_eq!(error.to_string(), "the network has a score head where a language head is needed");
     assert!(matches!(engine.forward(net, &sequences(), Want::SCORE, 1.0), Err(ModelError::Frozen)));
     let outside = [TokenSequence::new([1], [40])];
     assert!(matches!(engine.readout(net, &outside, Want::SCORE, 1.0), Err(ModelError::TokenOutside { id: 40, .. })));

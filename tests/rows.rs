@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use align::diagnostic::Diagnostic;
 use align::formula::expr::{Axis, Expr, Formula, Kind, Output, StageId};
 use align::recipe::checked::{Arg, StageCall};
 use align::recipe::types::{Row, Type};
@@ -193,7 +194,7 @@ fn pairs_prefer_the_higher_answer() {
     assert_eq!(made("extremes"), ["\"good\">\"bad\" by 3.0"]);
     assert_eq!(made("all"), ["\"good\">\"bad\" by 3.0", "\"good\">\"fair\" by 1.5", "\"fair\">\"bad\" by 1.5"]);
     assert_eq!(made("random").len(), 1);
-    assert_eq!(world.warned()[0], "1 of 2 prompts make no pair: their answers tie");
+    assert_eq!(world.warned()[0], "no pair from 1 of 2 prompts: the answers tie");
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn table_of(sides: &mut BTreeMap<Arc<str>, Item>, name: &str) -> Table {
 fn near_copies_across_a_split_are_told() {
     let world = World::new(&[("rows", texts("prompt", &["Once upon a time", "once upon a time!"]))]);
     world.run("split", vec![("data", data("rows")), ("test", value(Cell::Float(0.5))), ("by", Arg::Formula(column("prompt")))]).unwrap();
-    assert_eq!(world.warned(), ["1 of 1 prompts are in both `train` and `test`"]);
+    assert_eq!(world.warned(), ["1 of 1 prompt is in both `train` and `test`"]);
     let one = World::new(&[("rows", texts("prompt", &["a", "a"]))]);
     assert!(
         one.run("split", vec![("data", data("rows")), ("test", value(Cell::Float(0.5))), ("by", Arg::Formula(column("prompt")))]).is_err()
@@ -303,8 +304,26 @@ fn aggregates_bring_their_own_interval_unless_rows_are_grouped() {
 }
 
 #[test]
+fn a_device_that_fails_behind_a_formula_keeps_its_code() {
+    let mut world = World::new(&[("rows", answers())]);
+    let path = PathBuf::from("recipes/quickstart/model.safetensors");
+    world.inputs.insert(of("base"), Artifact::Network(NetworkAt { key: "base".into(), path }));
+    let base = formula(Kind::Artifact(of("base")));
+    let asked = word("logp", &[&base, &word("after", &[&column("prompt"), &column("completion")])]);
+    let failure = world.run("with", vec![("data", data("rows")), ("columns", columns(&[("y", &asked)]))]).unwrap_err();
+    assert_eq!(drawn(&failure).code, "align::test::no_engine");
+}
+
+fn drawn(failure: &Failure) -> Diagnostic {
+    match failure {
+        Failure::Failed(reason) => reason.diagnostic("x", span()),
+        Failure::Interrupted { .. } => panic!("nobody asked it to stop"),
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_says_why() {
-    let message = |result: Result<Estimate, Failure>| result.unwrap_err().diagnostic("m", span());
+    let message = |result: Result<Estimate, Failure>| drawn(&result.unwrap_err());
     let empty = Table::empty([Arc::from("score")]);
     assert_eq!(message(measured(empty, &column("score"), None)).message, "there are no rows to measure");
     let holes = Table { columns: vec!["score".into()], rows: vec![vec![Cell::Float(1.0)], vec![Cell::None]] };
@@ -322,9 +341,9 @@ fn files_become_tables_and_repeats_are_told() {
         vec![("path", value(Cell::text("x.jsonl"))), ("rows", value(rows)), ("as", Arg::Rows(Type::Record(row)))]
     };
     assert_eq!(world.table("load_data", args(Cell::None, "prompt")).len(), 3);
-    assert_eq!(world.warned(), ["1 of 3 rows of `x.jsonl` repeat an earlier row"]);
+    assert_eq!(world.warned(), ["1 of 3 rows in `x.jsonl` repeats an earlier row"]);
     assert_eq!(world.table("load_data", args(Cell::Int(2), "prompt")).len(), 2);
-    let failure = world.run("load_data", args(Cell::None, "question")).unwrap_err().diagnostic("rows", span());
+    let failure = drawn(&world.run("load_data", args(Cell::None, "question")).unwrap_err());
     assert_eq!(failure.message, "column `.question` is missing in `x.jsonl`; it has `prompt`");
 }
 
@@ -337,7 +356,7 @@ fn a_scorer_is_copied_whole_and_scores_completions() {
     let scored = world.table("with", vec![("data", data("rows")), ("columns", columns(&[("mood", &score)]))]);
     let moods: Vec<f64> = scored.column("mood").unwrap().iter().filter_map(Cell::number).collect();
     assert!(moods[0] > 0.4 && moods[2] < -0.4 && moods[1] == 0.0, "{moods:?}");
-    let failure = world.run("load_scorer", vec![("path", value(Cell::text("none.txt")))]).unwrap_err().diagnostic("gold", span());
+    let failure = drawn(&world.run("load_scorer", vec![("path", value(Cell::text("none.txt")))]).unwrap_err());
     assert!(failure.message.contains("none.txt"), "{}", failure.message);
 }
 

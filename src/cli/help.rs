@@ -25,7 +25,7 @@ pub(super) fn help(args: &HelpArgs) -> Exit {
             .iter()
             .map(|item| item.name.as_str())
             .chain(commands.iter().map(String::as_str))
-            .chain(codes().map(|code| -> &str { code }))
+            .chain(codes().map(|(code, _)| code))
             .collect();
         let near = did_you_mean(name, known).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         out::error(&format!("nothing is called `{name}`{near}"));
@@ -64,19 +64,31 @@ fn command(name: &str) -> Option<String> {
     Some(command.render_long_help().to_string())
 }
 
-/// Every code that a diagnostic can have.
-fn codes() -> impl Iterator<Item = &'static str> {
-    let own = crate::plan::CODES.iter().chain(crate::run::CODES).map(|(code, _)| *code);
-    crate::syntax::CODES.iter().chain(crate::recipe::mistake::CODES).copied().chain(own)
+/// Every code that a diagnostic can have, and what it means where the code's phase says more than its message does.
+pub fn codes() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    let bare = crate::syntax::CODES.iter().chain(crate::recipe::mistake::CODES).map(|code| (*code, None));
+    let explained = EXPLAINED.iter().flat_map(|codes| *codes).map(|(code, text)| (*code, Some(*text)));
+    bare.chain(explained)
 }
 
+/// The phases' lists of codes with what they mean.
+const EXPLAINED: &[&[(&str, &str)]] = &[
+    crate::recipe::outside::CODES,
+    crate::data::codes::FILES,
+    crate::data::codes::ROWS,
+    crate::score::CODES,
+    crate::formula::CODES,
+    crate::plan::CODES,
+    crate::run::CODES,
+    crate::model::CODES,
+    crate::engine::CODES,
+];
+
 fn code(name: &str) -> Option<String> {
-    let code = codes().find(|code| *code == name)?;
-    let explained = crate::plan::CODES.iter().chain(crate::run::CODES).find(|(known, _)| *known == code).map(|(_, text)| *text);
+    let (code, explained) = codes().find(|(code, _)| *code == name)?;
     let phase = match code.split("::").nth(1) {
         Some("syntax") => "the file does not read as the language",
-        Some("recipe") => "the recipe reads well, but what it says does not fit together",
-        _ => "a phase of align has refused to go on",
+        _ => "the recipe reads well, but what it says does not fit together",
     };
     Some(format!("{code}\n\n{}\n", explained.unwrap_or(phase)))
 }

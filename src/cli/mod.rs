@@ -8,7 +8,7 @@ mod device;
 mod devices;
 mod eval;
 mod format;
-mod help;
+pub mod help;
 mod interrupt;
 mod open;
 mod out;

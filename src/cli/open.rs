@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, did_you_mean, reason};
 use crate::durable::{self, HashCache};
 use crate::plan::{Plan, Surroundings};
 use crate::recipe::checked::Checked;
@@ -53,7 +53,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "does not exist".to_owned(),
         std::io::ErrorKind::IsADirectory => "is a folder, not a recipe".to_owned(),
         std::io::ErrorKind::InvalidData => "is not a text".to_owned(),
-        _ => format!("cannot be read: {error}"),
+        _ => format!("cannot be read: {}", reason(error)),
     };
     format!("`{}` {what}{near}", path.display())
 }

@@ -36,7 +36,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) {
     let one = std::slice::from_ref(diagnostic);
     let drawn = render(one, sources, style());
     let counted = summary(one).unwrap_or_default();
-    error(drawn.trim_end().trim_end_matches(&counted).trim_end());
+    error(&format!("{}\n", drawn.trim_end().trim_end_matches(&counted).trim_end()));
 }
 
 /// How diagnostics are drawn: for this terminal, or plainly.

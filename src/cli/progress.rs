@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, by_cause};
 use crate::run::{Event, Verdict};
 use crate::stage::Progress;
 use crate::world::Sources;
@@ -136,7 +136,7 @@ impl<'a> Watcher<'a> {
     fn finish(&self, event: &Event) {
         self.end();
         self.judged();
-        out::diagnostics(&self.failures.take(), self.sources);
+        out::diagnostics(&by_cause(self.failures.take()), self.sources);
         self.say(event);
     }
 

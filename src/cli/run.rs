@@ -1,5 +1,6 @@
 //! `align run`
 
+use crate::diagnostic::{Diagnostic, reason};
 use crate::run::Run;
 use crate::stage::PRIMITIVES;
 
@@ -29,7 +30,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     match run.execute() {
         Ok(outcome) => Exit::Code(outcome.exit_code()),
         Err(error) => {
-            out::error(&format!("the run's folder in `{}` cannot be written: {error}", planned.store.root().display()));
+            let message = format!("`{}` cannot be written: {}", planned.store.root().display(), reason(&error));
+            let refused =
+                Diagnostic::error("align::run::disk", message).help("results are kept there: free some space or check permissions");
+            out::diagnostics(&[refused], &planned.sources);
             Exit::Failed
         }
     }

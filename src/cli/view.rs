@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::diagnostic::counted;
 use crate::plan::draw::{duration, size};
 use crate::run::{Event, Tally, Verdict, number, plain};
 use crate::stage::Progress;
@@ -52,7 +53,7 @@ pub(super) fn line(event: &Event, look: Look) -> Option<String> {
     Some(match event {
         Event::Started { recipe, title, device, because, stages, cached, .. } => {
             let title = title.as_ref().map_or(String::new(), |title| format!(" \"{title}\""));
-            format!("{recipe}{title} on {device} ({because}): {stages} stages, {cached} cached")
+            format!("{recipe}{title} on {device} ({because}): {}, {cached} cached", counted(*stages, "stage"))
         }
         Event::Made { stage, seconds, values } => format!("  {} {stage}  {}{}", look.mark(true), duration(*seconds), values_line(values)),
         Event::Waiting { stage } => format!("  {stage}: another run is making it; waiting"),
@@ -101,7 +102,9 @@ fn tally_line(tally: &Tally) -> String {
     let counts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
     let expected = match (tally.kept, tally.broken) {
         (0, 0) => String::new(),
+        (1, 0) => "; the expectation holds".to_owned(),
         (kept, 0) => format!("; all {kept} expectations hold"),
+        (0, 1) => "; the expectation does not hold".to_owned(),
         (kept, broken) => format!("; {broken} of {} expectations do not hold", kept + broken),
     };
     let expected = match &tally.limited_by {

@@ -32,9 +32,7 @@ pub const ROWS: &[(&str, &str)] = &[
         "Prompts of the test rows are among the training rows too, but for case and punctuation: results on them show memory.",
     ),
     ("align::data::weights", "The weights of a mixture do not fit its tables."),
-    ("align::data::not_a_list", "`explode` met a value that is no list."),
     ("align::data::not_a_number", "A row that should be compared or measured has no number."),
-    ("align::data::no_column", "The rows lack a column that the stage reads."),
     ("align::data::nothing_to_measure", "A table without rows has no metrics."),
-    ("align::data::too_few_pairs", "A bag of words was to be fitted to pairs that share no words."),
+    ("align::data::too_few_pairs", "A bag of words was to be fitted to pairs without words."),
 ];

@@ -1,19 +1,19 @@
 //! A data file that cannot be read, and how the recipe's author hears of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, counted, grouped, nowhere, reason};
 use crate::recipe::types::{Row, Type};
 
-use super::fault::{Fault, Faults, Group, Problem, grouped, listed};
+use super::fault::{Fault, Faults, Group, Problem, listed};
 use super::synonym::meant;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("`{}` does not exist", path.display())]
     NoFile { path: PathBuf },
-    #[error("`{}` cannot be read: {error}", path.display())]
+    #[error("`{}` cannot be read: {}", path.display(), reason(error))]
     Disk { path: PathBuf, error: std::io::Error },
     #[error("`{}` has no format that can be read", path.display())]
     UnknownFormat { path: PathBuf },
@@ -21,7 +21,7 @@ pub enum ReadError {
     NotGzip { path: PathBuf },
     #[error("`{}` has no rows", path.display())]
     NoRows { path: PathBuf },
-    #[error("`{}` has {} mistakes", path.display(), faults.groups.iter().map(|group| group.count).sum::<usize>() + faults.untold)]
+    #[error("`{}` has {}", path.display(), counted(faults.groups.iter().map(|group| group.count).sum::<usize>() + faults.untold, "mistake"))]
     Faults { path: PathBuf, faults: Faults, asked: Row },
 }
 
@@ -30,14 +30,8 @@ impl ReadError {
     pub fn diagnostics(&self, shown: &str) -> Vec<Diagnostic> {
         let one = Diagnostic::error;
         let diagnostic = match self {
-            Self::NoFile { path } => {
-                let missing = one("align::data::missing_file", format!("`{shown}` does not exist"));
-                match neighbour(path) {
-                    Some(name) => missing.help(format!("did you mean `{name}`?")),
-                    None => missing.help("a path starts at the recipe's folder"),
-                }
-            }
-            Self::Disk { error, .. } => one("align::data::unreadable", format!("`{shown}` cannot be read: {error}")),
+            Self::NoFile { path } => one("align::data::missing_file", format!("`{shown}` does not exist")).help(nowhere(path)),
+            Self::Disk { error, .. } => one("align::data::unreadable", format!("`{shown}` cannot be read: {}", reason(error))),
             Self::UnknownFormat { .. } => one("align::data::unknown_format", format!("`{shown}` has no format that can be read"))
                 .help("`.jsonl`, `.json`, `.csv`, `.tsv` and `.txt` are read, each also as `.gz`"),
             Self::NotGzip { .. } => one("align::data::damaged", format!("`{shown}` is not gzip data, whatever its name says")),
@@ -54,7 +48,7 @@ fn of_faults(faults: &Faults, asked: &Row, shown: &str) -> Vec<Diagnostic> {
     let is_told = |group: &&Group| matches!(&group.first.problem, Problem::Missing { column, .. } if everywhere.iter().any(|(name, _)| *name == column));
     diagnostics.extend(faults.groups.iter().filter(|group| !is_told(group)).map(|group| of_group(group, shown)));
     if faults.untold > 0 {
-        let message = format!("`{shown}` has {} more mistakes of other kinds", grouped(faults.untold));
+        let message = format!("`{shown}` has {} of other kinds", counted(faults.untold, "more mistake"));
         diagnostics.push(Diagnostic::error("align::data::broken_line", message));
     }
     diagnostics
@@ -89,7 +83,7 @@ fn of_group(group: &Group, shown: &str) -> Diagnostic {
         Problem::WrongType { field, .. } => {
             ("align::data::wrong_type", format!("`.{field}` on line {line} of `{shown}`{column}: {problem}"))
         }
-        Problem::NotUtf8 { .. } => ("align::data::not_utf8", format!("line {line} of `{shown}` is no UTF-8 text: {problem}")),
+        Problem::NotUtf8 { .. } => ("align::data::not_utf8", format!("line {line} of `{shown}` is not UTF-8 text: {problem}")),
         Problem::Cut => ("align::data::cut_short", format!("`{shown}` ends early, after line {line}: {problem}")),
         Problem::Damaged(_) => ("align::data::damaged", format!("`{shown}` breaks off after line {line}: {problem}")),
         Problem::Broken(_) | Problem::NoRow { .. } => {
@@ -107,12 +101,4 @@ fn of_group(group: &Group, shown: &str) -> Diagnostic {
         help if help.is_empty() => diagnostic,
         help => diagnostic.help(help.join("\n")),
     }
-}
-
-/// A file beside `path` whose name is nearly the same.
-fn neighbour(path: &Path) -> Option<String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut names: Vec<String> = std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.sort();
-    did_you_mean(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::diagnostic::grouped;
+
 /// One mistake in one row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
@@ -25,7 +27,7 @@ pub enum Problem {
     #[error("expected {expected}, found {found}")]
     WrongType { field: String, expected: String, found: String },
     /// The first byte of the (unpacked) file that is not UTF-8.
-    #[error("byte {} of the file", grouped(*byte))]
+    #[error("look at byte {} of the file", grouped(*byte))]
     NotUtf8 { byte: u64 },
     #[error("its packed data is cut short")]
     Cut,
@@ -124,16 +126,6 @@ fn without_places(field: &str) -> String {
     field.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
-/// `4,010` for 4010.
-pub fn grouped(number: impl ToString) -> String {
-    let digits = number.to_string();
-    let comma = |(place, digit): (usize, char)| {
-        let is_third = place > 0 && (digits.len() - place).is_multiple_of(3);
-        is_third.then_some(',').into_iter().chain([digit])
-    };
-    digits.chars().enumerate().flat_map(comma).collect()
-}
-
 /// `` `a`, `b` `` or `nothing`.
 pub fn listed(names: &[Arc<str>]) -> String {
     match names {
@@ -164,10 +156,5 @@ mod tests {
         assert_eq!(faults.groups[0].further_lines().as_deref(), Some("lines 7, 1,009, 1,010, 1,011 and 3,988 more"));
         faults.add(wrong(4, "c"));
         assert_eq!(faults.groups.len(), 2);
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_three() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -22,3 +22,9 @@ pub use device::{BufferId, Device, DeviceInfo, DeviceKind, EngineError, MemoryUs
 pub use grad::{Gradients, backward};
 pub use op::{OPS, Op};
 pub use recording::{Indices, Output, PARAM_WORDS, Pass, Recorder, Recording, Step};
+
+/// Every code about devices, and what it means.
+pub const CODES: &[(&str, &str)] = &[
+    ("align::engine::no_device", "The device that was asked for is not there or cannot be opened. `align devices` lists what there is."),
+    ("align::engine::failed", "The device failed while it was at work: it is out of memory, or its driver has given up."),
+];

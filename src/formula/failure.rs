@@ -36,7 +36,7 @@ pub enum Cause {
     NoColumn { column: String },
     #[error("there is no field `{field}` in {found}")]
     NoField { field: String, found: String },
-    #[error("there is no item {index} in a list of {length}")]
+    #[error("there is no item {index}: {}", items(*length))]
     NoItem { index: i64, length: usize },
     #[error("`{word}` needs a whole number of at least 1, found {found}")]
     NotPositive { word: &'static str, found: f64 },
@@ -48,10 +48,18 @@ pub enum Cause {
     Unanswered(#[from] Unanswered),
 }
 
+fn items(length: usize) -> String {
+    match length {
+        0 => "the list is empty".to_owned(),
+        1 => "the list has only item 0".to_owned(),
+        _ => format!("the list has items 0 to {}", length - 1),
+    }
+}
+
 impl EvalError {
     /// The failure as it is shown, at the formula's place.
     pub fn diagnostic(&self) -> Diagnostic {
-        let place = self.row.map_or_else(|| "here".to_owned(), |row| format!("at row {}", row + 1));
+        let place = self.row.map_or_else(|| "here".to_owned(), |row| format!("in row {}", row + 1));
         Diagnostic::error("align::formula::evaluation", self.cause.to_string()).at(self.span, place)
     }
 }

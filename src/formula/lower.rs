@@ -48,7 +48,13 @@ impl LowerError {
             Problem::NoNetwork(_) => "align::formula::no_network",
             Problem::NetworkAsValue => "align::formula::network_as_value",
         };
-        Diagnostic::error(code, self.problem.to_string()).at(self.span, "here")
+        let diagnostic = Diagnostic::error(code, self.problem.to_string());
+        match self.problem {
+            Problem::NoNetwork(word) => diagnostic
+                .at(self.span, "which network this is depends on the row")
+                .help(format!("choose between the answers: `if … then a.{word}(…) else b.{word}(…)`")),
+            _ => diagnostic.at(self.span, "here"),
+        }
     }
 }
 

@@ -36,3 +36,39 @@ pub mod shape;
 pub mod show;
 pub mod text;
 pub mod words;
+
+/// Every code about formulas, and what it means.
+pub const CODES: &[(&str, &str)] = &[
+    ("align::formula::unknown_word", "The checker knows a word that the formula language does not. This is a mistake in align."),
+    (
+        "align::formula::arguments",
+        "A word has more or fewer arguments than it takes. The checker refuses that first, so this is a mistake in align.",
+    ),
+    (
+        "align::formula::no_network",
+        "A word asks a network, and which one depends on the row. A formula asks networks that are known before the run.",
+    ),
+    ("align::formula::network_as_value", "A network stands where a number should. Ask it something, as in `model.logp(.completion)`."),
+    (
+        "align::formula::shape_clash",
+        "Two values run over different things, such as the tokens of two texts, so there is no telling which goes with which.",
+    ),
+    ("align::formula::no_sequence", "`at_end` puts a number at the last token, and nothing says of which text."),
+    ("align::formula::nothing_to_reduce", "A reduction such as `sum` or a word such as `next` has nothing to run along."),
+    ("align::formula::one_per_row", "A word takes one number per row and was given one per token, or a list."),
+    ("align::formula::no_axis", "A word looks at several rows and was not told which: `over: batch`, `over: all` or a column."),
+    ("align::formula::batch_outside_objective", "`over: batch` means the rows of one optimiser step, which exist only in an objective."),
+    ("align::formula::depends_on_weights", "What groups rows, or what a network is asked about, changes with every step of training."),
+    ("align::formula::asks_trained", "A network cannot be sampled while it is trained: no gradient passes through a choice of words."),
+    ("align::formula::gradient_through_all", "A step sees only its own rows, so no gradient can pass through a number over all of them."),
+    ("align::formula::present_over_all", "A step sees only its own rows, so a number over all of them cannot be anew in each step."),
+    ("align::formula::old_outside_rl", "`old(…)` is a value as it was when the rollout was sampled, and only `rl` has rollouts."),
+    ("align::formula::no_gradient", "A loss that does not depend on what is trained would train nothing."),
+    (
+        "align::formula::gradient_through_weight",
+        "Weights and factors of a loss are fixed numbers; a gradient through them would change what is minimised.",
+    ),
+    ("align::formula::state_reads_present", "A state moves between rollouts, so it reads only what is known then."),
+    ("align::formula::state_shape", "A state is one number for the whole training, not one for each row."),
+    ("align::formula::evaluation", "A formula has no value for a row, such as the first item of an empty list."),
+];

@@ -144,7 +144,8 @@ impl ShapeError {
             Refusal::LiveScale => "multiply inside the objective instead".to_owned(),
             Refusal::StateReadsPresent { .. } => "wrap what it reads in `old(…)`".to_owned(),
             Refusal::StateShape { .. } => "reduce with `mean(…, over: all)`".to_owned(),
-            Refusal::Lower(_) | Refusal::StartChanges => return None,
+            Refusal::StartChanges => "start from a plain number or a parameter".to_owned(),
+            Refusal::Lower(_) => return None,
         })
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::chance::{halves, uniform, unit};
+use crate::diagnostic::reason;
 
 use super::config::Config;
 use super::gguf::Gguf;
@@ -69,6 +70,7 @@ impl Network {
     }
 
     fn from_gguf(path: &Path) -> Result<Self, ModelError> {
+        fs::metadata(path).map_err(|e| ModelError::unreadable(path, &e))?;
         let gguf = Gguf::open(path)?;
         let config = Config::new(path, gguf.config()?);
         let spec = ModelSpec::from_config(&config)?;
@@ -154,7 +156,7 @@ impl Network {
                 std::io::Write::write_all(&mut file, bytes)?;
                 file.sync_all()
             });
-            file.map_err(|e| ModelError::Unwritable { path, reason: e.to_string() })
+            file.map_err(|e| ModelError::Unwritable { path, reason: reason(&e) })
         };
         write("config.json", &bytes(&self.outgoing_config()))?;
         for (name, bytes) in outgoing(&self.tokenizer, &self.spec) {
@@ -180,7 +182,7 @@ impl Network {
         }
         let name = folder.file_name().map_or_else(Default::default, |n| n.to_string_lossy().into_owned());
         let partial = folder.with_file_name(format!(".{name}.partial-{}", std::process::id()));
-        let unwritable = |e: std::io::Error| ModelError::Unwritable { path: folder.to_owned(), reason: e.to_string() };
+        let unwritable = |e: std::io::Error| ModelError::Unwritable { path: folder.to_owned(), reason: reason(&e) };
         fs::create_dir_all(&partial).map_err(unwritable)?;
         let written = self.write(&partial).and_then(|()| fs::rename(&partial, folder).map_err(unwritable));
         if written.is_err() {
@@ -240,7 +242,7 @@ pub fn gguf_at(path: &Path) -> Option<PathBuf> {
 
 /// The folder of a network, and the files that hold its tensors.
 fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), ModelError> {
-    let unreadable = |e: std::io::Error| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() };
+    let unreadable = |e: std::io::Error| ModelError::unreadable(path, &e);
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
         let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
         need(&folder, "config.json")?;

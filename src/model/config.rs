@@ -21,7 +21,7 @@ impl Config {
 
     /// Reads `path`.
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|e| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() })?;
+        let bytes = std::fs::read(path).map_err(|e| ModelError::unreadable(path, &e))?;
         Self::parse(path, &bytes)
     }
 

@@ -1,17 +1,54 @@
 //! What can be wrong with a network's files, and with asking a network for something it cannot give.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nowhere, reason};
+
+/// Every code about networks, and what it means.
+pub const CODES: &[(&str, &str)] = &[
+    ("align::model::missing_file", "A network's folder or file is not there. Paths start at the folder of the recipe."),
+    (
+        "align::model::unreadable",
+        "A file of a network is there and cannot be read: it may be a folder, or the permissions may not allow it.",
+    ),
+    ("align::model::unwritable", "A network cannot be written: the disk may be full, or the permissions may not allow it."),
+    ("align::model::exists", "A network is never written over a folder that is there."),
+    ("align::model::not_a_network", "A folder lacks a file that every network has."),
+    ("align::model::config", "A field of `config.json` is missing or has a value that no network can have."),
+    ("align::model::unsupported_family", "`config.json` names a kind of network that align does not know."),
+    (
+        "align::model::unsupported_feature",
+        "`config.json` asks for something that align does not compute. It is refused, never left out in silence.",
+    ),
+    ("align::model::damaged", "A file of a network is cut short or contradicts itself, as after a broken download."),
+    ("align::model::missing_tensor", "The weights lack a tensor that `config.json` promises."),
+    ("align::model::extra_tensor", "The weights hold a tensor that has no place in the network that `config.json` describes."),
+    ("align::model::shape", "A tensor has other sizes than `config.json` says."),
+    ("align::model::format", "A tensor's numbers are in a format that is not read."),
+    ("align::model::not_finite", "The weights hold infinity or NaN; every answer of the network would be NaN too."),
+    ("align::model::tokenizer", "`tokenizer.json` is not a tokenizer in the format of the `tokenizers` library."),
+    ("align::model::encode", "A text has a part for which the tokenizer has no token, not even one for the unknown."),
+    ("align::model::token_outside", "The tokenizer gives a token that the network has no row for: the two belong to different networks."),
+    (
+        "align::model::wrong_head",
+        "A network was asked for what its head does not give: a scorer for log-probs, a language model for a score.",
+    ),
+    ("align::model::nothing_to_read", "A text has no token at all, and a network reads at least one."),
+    ("align::model::frozen", "A network that was loaded to be read only was to be trained. This is a mistake in align."),
+    ("align::model::state", "Training cannot go on from a checkpoint that belongs to another network. This is a mistake in align."),
+];
 
 use super::gguf::GgufError;
 
 /// A mistake in a network's folder, or in how a network is used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    #[error("cannot read `{}`: {reason}", path.display())]
+    #[error("`{}` does not exist", path.display())]
+    NoFile { path: PathBuf },
+    #[error("`{}` cannot be read: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
-    #[error("cannot write `{}`: {reason}", path.display())]
+    #[error("`{}` cannot be written: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String },
     #[error("`{}` exists already", path.display())]
     Exists { path: PathBuf },
@@ -33,17 +70,17 @@ pub enum ModelError {
     Shape { path: PathBuf, tensor: String, found: Vec<usize>, expected: Vec<usize> },
     #[error("tensor `{tensor}` in `{}` holds {found}, which cannot be read", path.display())]
     Format { path: PathBuf, tensor: String, found: String },
-    #[error("tensor `{tensor}` in `{}` holds a number that is not finite", path.display())]
+    #[error("tensor `{tensor}` in `{}` holds a number that is infinite or NaN", path.display())]
     NotFinite { path: PathBuf, tensor: String },
     #[error("`{}` is not a tokenizer that can be used: {reason}", path.display())]
     Tokenizer { path: PathBuf, reason: String },
-    #[error("the tokenizer cannot encode a text: {reason}")]
+    #[error("the tokenizer has no token for a part of a text: {reason}")]
     Encode { reason: String },
-    #[error("token id {id} is outside the vocabulary of {vocabulary}")]
+    #[error("the tokenizer gives token {id}, and the network knows tokens 0 to {}", vocabulary - 1)]
     TokenOutside { id: u32, vocabulary: usize },
-    #[error("the network has a {found} head, expected a {expected} head")]
+    #[error("the network has a {found} head where a {expected} head is needed")]
     WrongHead { expected: &'static str, found: &'static str },
-    #[error("a sequence without tokens cannot be read")]
+    #[error("a text without a single token cannot be read")]
     NothingToRead,
     #[error("the network was loaded frozen and cannot be trained")]
     Frozen,
@@ -56,9 +93,18 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// A file that cannot be read, or is not there.
+    pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NoFile { path: path.to_owned() },
+            _ => Self::Unreadable { path: path.to_owned(), reason: reason(error) },
+        }
+    }
+
     /// The stable code under which the mistake is documented.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::NoFile { .. } => "align::model::missing_file",
             Self::Unreadable { .. } => "align::model::unreadable",
             Self::Unwritable { .. } => "align::model::unwritable",
             Self::Exists { .. } => "align::model::exists",
@@ -96,6 +142,7 @@ impl ModelError {
     /// What to do about it, when there is something to do.
     pub fn help(&self) -> Option<String> {
         match self {
+            Self::NoFile { path } => Some(nowhere(path)),
             Self::Exists { .. } => Some("choose another folder, or remove this one".into()),
             Self::NotANetwork { .. } => Some(
                 "a network is a folder with `config.json`, `model.safetensors` and `tokenizer.json`, as `transformers` saves it, or one `.gguf` file".into(),
@@ -105,6 +152,12 @@ impl ModelError {
             Self::MissingTensor { .. } | Self::ExtraTensor { .. } | Self::Shape { .. } => {
                 Some("`config.json` and the weights must come from the same network".into())
             }
+            Self::NotFinite { .. } => Some("take an earlier checkpoint: the training that wrote this one had broken down".into()),
+            Self::Tokenizer { .. } | Self::Encode { .. } => Some("take the `tokenizer.json` that came with the weights".into()),
+            Self::TokenOutside { .. } => Some("the tokenizer and the weights must come from the same network".into()),
+            Self::WrongHead { found: "score", .. } => Some("load it with `load_scorer(…)`: it is a scorer".into()),
+            Self::WrongHead { expected: "score", .. } => Some("`reward_model(…)` makes a scorer of a language model".into()),
+            Self::NothingToRead => Some("leave out empty texts: `.filter(.prompt != \"\")`".into()),
             Self::Format { .. } => Some("save the weights as F32, F16 or BF16; GGUF may also hold Q8_0, Q4_0, Q4_1, Q4_K and Q6_K".into()),
             _ => None,
         }

@@ -28,7 +28,7 @@ mod tokenizer_files;
 mod transformer;
 
 pub use checkpoint::{HeadStart, Network, Weights, gguf_at};
-pub use error::ModelError;
+pub use error::{CODES, ModelError};
 pub use family::{FAMILIES, Family};
 pub use footprint::Footprint;
 pub use generate::{Constraint, Extras, Request, Sample};

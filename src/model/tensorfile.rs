@@ -13,6 +13,7 @@ use half::slice::HalfFloatSliceExt;
 use serde::Deserialize;
 
 use super::ModelError;
+use crate::diagnostic::grouped;
 
 /// Longer headers than this are taken for damage; the format's own limit.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -61,7 +62,7 @@ impl TensorFile {
     }
 
     fn add(&mut self, path: &Path) -> Result<(), ModelError> {
-        let unreadable = |e: std::io::Error| ModelError::Unreadable { path: path.to_owned(), reason: e.to_string() };
+        let unreadable = |e: std::io::Error| ModelError::unreadable(path, &e);
         let damaged = |reason: String| ModelError::Damaged { path: path.to_owned(), reason };
         let mut file = File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
@@ -78,7 +79,7 @@ impl TensorFile {
         let data = 8 + header_length;
         for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
             let entry = HeaderEntry::deserialize(&value).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
-            let entry = place(entry, data, length, self.files.len()).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
+            let entry = place(entry, data, length, self.files.len()).map_err(|e| damaged(format!("tensor `{name}` {e}")))?;
             self.entries.insert(name, entry);
         }
         self.files.push((path.to_owned(), Mutex::new(file)));
@@ -178,7 +179,7 @@ fn place(entry: HeaderEntry, data: u64, length: u64, file: usize) -> Result<Entr
     let (begin, end) = entry.data_offsets;
     if begin > end || data.checked_add(end).is_none_or(|end| end > length) {
         let needed = data.saturating_add(end);
-        return Err(format!("it should end at byte {needed}, the file has {length} bytes"));
+        return Err(format!("should end at byte {}, and the file ends at byte {}", grouped(needed), grouped(length)));
     }
     let width = match format(&entry.dtype) {
         Some(Format::F32) => 4,
@@ -189,7 +190,7 @@ fn place(entry: HeaderEntry, data: u64, length: u64, file: usize) -> Result<Entr
     let count = entry.shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d as u64));
     let bytes = count.and_then(|n| n.checked_mul(width));
     if width > 0 && bytes != Some(end - begin) {
-        return Err(format!("shape {:?} does not fill its {} bytes of {}", entry.shape, end - begin, entry.dtype));
+        return Err(format!("has shape {:?}, which does not fill its {} bytes of {}", entry.shape, end - begin, entry.dtype));
     }
     Ok(Entry { file, format: entry.dtype, shape: entry.shape, begin: data + begin })
 }

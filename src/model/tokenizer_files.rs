@@ -27,7 +27,7 @@ pub(super) fn side_files(folder: &Path) -> Result<Vec<SideFile>, ModelError> {
         match std::fs::read(folder.join(name)) {
             Ok(bytes) => files.push((name, bytes.into())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(ModelError::Unreadable { path: folder.join(name), reason: e.to_string() }),
+            Err(e) => return Err(ModelError::unreadable(&folder.join(name), &e)),
         }
     }
     Ok(files)

@@ -57,7 +57,7 @@ impl Lock {
             text => text?,
         };
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-        let entries = lines.map(|line| entry(line).ok_or_else(|| io::Error::other(format!("`{line}` is no entry of {LOCK}"))));
+        let entries = lines.map(|line| entry(line).ok_or_else(|| io::Error::other(format!("`{line}` is no line of it"))));
         Ok(Self(entries.collect::<io::Result<_>>()?))
     }
 

@@ -2,14 +2,14 @@
 //! and networks that share a tokenizer where tokens pass from one to the other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
 use crate::formula::expr::{Expr, Formula, Kind, ObjectiveDef, Output, StageId};
 use crate::formula::program::children;
-use crate::model::Network;
-use crate::score::FixedScorer;
+use crate::model::{Head, Network};
+use crate::score::{FixedScorer, ScorerError};
 use crate::syntax::span::{FileId, Span};
 use crate::value::Cell;
 use crate::world::Sources;
@@ -18,7 +18,10 @@ use super::checked::{Arg, Checked, StageCall};
 use super::types::Type;
 
 /// Every code of this part of the check, beside those of `data` and `model`.
-pub const CODES: &[&str] = &["align::recipe::other_tokenizer"];
+pub const CODES: &[(&str, &str)] = &[(
+    "align::recipe::other_tokenizer",
+    "Two networks of one stage read text as different tokens, so what one says of a token means nothing to the other.",
+)];
 
 /// Checks models, data files and tokenizers; reads headers and rows, no weights.
 pub fn check(checked: &Checked, sources: &Sources, file: FileId) -> Vec<Diagnostic> {
@@ -48,7 +51,9 @@ struct Outside<'c> {
 impl Outside<'_> {
     fn stage(&mut self, id: StageId, stage: &StageCall) {
         match &*stage.primitive {
-            "load_model" => self.model(id, stage),
+            "load_model" => {
+                self.path(stage).and_then(|path| self.network(id, stage, &path));
+            }
             "load_data" => self.data(stage),
             "load_scorer" => self.scorer(id, stage),
             "train" | "rl" => self.shared_tokenizer(stage),
@@ -61,19 +66,24 @@ impl Outside<'_> {
 
     fn path(&self, stage: &StageCall) -> Option<PathBuf> {
         match stage.args.get("path") {
+            // shown as it is written where the recipe is in the current folder
+            Some(Arg::Value(Cell::Text(path))) if self.folder == Path::new(".") => Some(PathBuf::from(&**path)),
             Some(Arg::Value(Cell::Text(path))) => Some(self.folder.join(&**path)),
             _ => None,
         }
     }
 
-    fn model(&mut self, id: StageId, stage: &StageCall) {
-        let Some(path) = self.path(stage) else { return };
-        match Network::open(&path) {
+    fn network(&mut self, id: StageId, stage: &StageCall, path: &Path) -> Option<Network> {
+        match Network::open(path) {
             Ok(network) => {
                 let origin = Origin { hash: network.tokenizer.hash().to_owned(), name: stage.name.clone(), span: stage.span };
                 self.tokenizers.insert(id, origin);
+                Some(network)
             }
-            Err(error) => self.found.push(error.diagnostic().at(stage.span, "loaded here")),
+            Err(error) => {
+                self.found.push(error.diagnostic().at(stage.span, "loaded here"));
+                None
+            }
         }
     }
 
@@ -88,12 +98,15 @@ impl Outside<'_> {
     /// A lexicon, a linear scorer, or a trained one: what is none of them is refused with the reason.
     fn scorer(&mut self, id: StageId, stage: &StageCall) {
         let Some(path) = self.path(stage) else { return };
-        if path.exists() && !FixedScorer::is_at(&path) {
-            return self.model(id, stage);
-        }
-        if let Err(error) = FixedScorer::load(&path) {
-            let diagnostic = Diagnostic::error("align::score::unreadable", error.to_string());
-            self.found.push(diagnostic.at(stage.span, "loaded here"));
+        let refused = if path.exists() && !FixedScorer::is_at(&path) {
+            let head = self.network(id, stage, &path).map(|network| network.head);
+            head.is_some_and(|head| head != Head::Score).then_some(ScorerError::NoHead { path })
+        } else {
+            FixedScorer::load(&path).err()
+        };
+        if let Some(error) = refused {
+            let diagnostic = Diagnostic::error(error.code(), error.to_string()).at(stage.span, "loaded here");
+            self.found.push(error.help().into_iter().fold(diagnostic, Diagnostic::help));
         }
     }
 

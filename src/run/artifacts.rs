@@ -13,7 +13,8 @@ use crate::formula::eval::{Call, Networks};
 use crate::formula::expr::{Output, StageId};
 use crate::formula::failure::Unanswered;
 use crate::plan::Plan;
-use crate::stage::{Artifact, FromArg, NetworkAt};
+use crate::stage::service::Stopped;
+use crate::stage::{Artifact, Failure, FromArg, NetworkAt};
 use crate::value::{Cell, Table};
 
 use super::store::{Object, Store};
@@ -26,6 +27,12 @@ pub(super) enum Unreadable {
     Damaged { stage: StageId, name: String, damage: Damage },
     #[error("`{name}` has no part of that name")]
     NoPart { name: String },
+}
+
+impl From<Unreadable> for Failure {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::new("align::run::damaged_artifact", unreadable.to_string()).help("check the disk")
+    }
 }
 
 /// The artifacts of one run.
@@ -161,7 +168,7 @@ impl Networks for Values<'_> {
     }
 
     fn artifact(&mut self, output: &Output) -> Result<Cell, Unanswered> {
-        match self.0.open(output)? {
+        match self.0.open(output).map_err(|unreadable| Stopped(unreadable.into()))? {
             Artifact::Value(cell) => Ok(cell),
             Artifact::Missing => Err(format!("`{}` was not made", self.0.plan.shown(output)).into()),
             Artifact::Network(_) | Artifact::Table(_) | Artifact::Record(_) => {

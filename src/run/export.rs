@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, reason};
 use crate::durable::{self, HashCache};
 use crate::plan::Plan;
 use crate::recipe::checked::Export;
@@ -53,18 +53,15 @@ fn may_replace(target: &Path, ours: Option<&Ours>, hashes: &mut HashCache) -> bo
 }
 
 fn refusal(export: &Export) -> Diagnostic {
-    Diagnostic::error(
-        "align::run::export_exists",
-        format!("`{}` exists, and an earlier export did not leave it like this", export.path.display()),
-    )
-    .at(export.span, "would be overwritten")
-    .help("move it away or export to another path")
+    Diagnostic::error("align::run::export_exists", format!("`{}` exists, and is not what align last exported there", export.path.display()))
+        .at(export.span, "would be overwritten")
+        .help("move it away or export to another path")
 }
 
 /// Exports one output. Returns whether it was there already, unchanged.
 pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) -> Result<bool, Diagnostic> {
     let broken = |error: io::Error| {
-        Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display()))
+        Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {}", export.path.display(), reason(&error)))
             .at(export.span, "exported here")
     };
     let (target, of) = (run.root.join(&export.path), run.plan.reference(&export.what));
@@ -76,7 +73,7 @@ pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) 
     let artifact = artifacts
         .open(&export.what)
         .map_err(|e| Diagnostic::error("align::run::damaged_artifact", e.to_string()).at(export.span, "exported here"))?;
-    fs::create_dir_all(durable::parent(&target)).map_err(broken)?;
+    fs::create_dir_all(durable::parent(&target)).map_err(|error| broken(no_folder(export, error)))?;
     let making = durable::beside(&target);
     let written = write(&artifact, &making, run.plan, export).and_then(|()| tree(&making, &mut run.store.hashes()));
     let placed = written.map_err(broken).and_then(|tree| {
@@ -92,6 +89,16 @@ pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) 
     Ok(unchanged)
 }
 
+/// Why the folder of an export cannot be made.
+fn no_folder(export: &Export, error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            io::Error::new(error.kind(), format!("`{}` is a file, not a folder", durable::parent(&export.path).display()))
+        }
+        _ => error,
+    }
+}
+
 /// Puts what was made at its path, unless it is there already or something else is. Returns whether it was there.
 fn place(
     export: &Export,
@@ -102,7 +109,7 @@ fn place(
     hashes: &mut HashCache,
 ) -> Result<bool, Diagnostic> {
     let broken = |error: io::Error| {
-        Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {error}", export.path.display()))
+        Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {}", export.path.display(), reason(&error)))
             .at(export.span, "exported here")
     };
     if target.exists() && tree(target, hashes).map_err(broken)? == new {

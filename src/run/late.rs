@@ -18,7 +18,7 @@ pub(super) fn settle(call: &StageCall, artifacts: &Artifacts<'_>) -> Result<Stag
         if let Arg::Formula(formula) = arg
             && is_late(formula)
         {
-            let value = single(formula, &mut Values(artifacts)).map_err(|e| Failure::new("align::formula::evaluation", e.to_string()))?;
+            let value = single(formula, &mut Values(artifacts))?;
             *arg = Arg::Formula(Arc::new(Expr { span: formula.span, kind: Kind::Const(value) }));
         }
     }

@@ -38,7 +38,15 @@ pub const CODES: &[(&str, &str)] = &[
         "align::run::export_exists",
         "An export would overwrite a file or folder that align did not write, or that was changed since. Move it away or export to another path.",
     ),
-    ("align::run::interrupted", "The run was stopped. What was done is kept; the next run goes on from there."),
     ("align::run::not_finite", "A loss or gradient is no longer a number, several steps in a row. The steps were not applied."),
+    ("align::run::no_rows", "A stage that trains or samples was given a table without rows."),
+    ("align::run::cut", "Some texts are longer than `max_length` tokens. What goes beyond was not read; of a prompt, the end is kept."),
+    ("align::run::greedy_rollouts", "At temperature 0 every sample of a prompt is the same, and there is nothing to prefer."),
+    ("align::run::stopped_early", "`stop_when` held after a rollout, so the stage took fewer steps than it was given."),
+    (
+        "align::run::log_prob_mismatch",
+        "What the sampler said of its tokens differs from what training says of them. This is a mistake in align: nothing is trained on such numbers.",
+    ),
+    ("align::run::checkpoint", "A checkpoint is whole and still not one that this stage can go on from."),
     ("align::run::no_round", "Every round of a loop was dropped by a gate, so there is none to keep."),
 ];

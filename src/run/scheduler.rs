@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, reason};
 use crate::formula::eval::single;
 use crate::formula::expr::StageId;
 use crate::formula::program::Program;
@@ -24,6 +24,9 @@ use super::{export, work};
 
 /// How often to look whether another run has finished what this one waits for.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The code of a stored result that is not what it was.
+const DAMAGED: &str = "align::run::damaged_artifact";
 
 /// What came of looking at a stage.
 enum Turn {
@@ -83,7 +86,8 @@ impl<'a> Going<'a> {
             stages: plan.nodes.len(),
             cached: plan.totals().cached,
         });
-        for warning in &plan.warnings {
+        // what is damaged is said again when it is set aside, with the place where it lies then
+        for warning in plan.warnings.iter().filter(|warning| warning.code != DAMAGED) {
             self.say(Event::Warning { stage: None, warning: warning.clone() });
         }
     }
@@ -133,8 +137,10 @@ impl<'a> Going<'a> {
         match status {
             Status::Made { .. } | Status::Cached => {
                 if let Err(error) = work::remember(self.run, self.run.plan.node(at)) {
-                    let warning =
-                        Diagnostic::warning("align::run::disk", format!("what `{}` was is not remembered: {error}", self.name(at)));
+                    let warning = Diagnostic::warning(
+                        "align::run::disk",
+                        format!("what `{}` was is not remembered: {}", self.name(at), reason(&error)),
+                    );
                     self.say(Event::Warning { stage: Some(self.name(at)), warning });
                 }
             }
@@ -218,10 +224,9 @@ impl<'a> Going<'a> {
 
     fn set_aside(&self, at: StageId, how: &str) -> io::Result<()> {
         if let Some(aside) = self.run.store.set_aside(&self.run.plan.node(at).fingerprint)? {
-            let warning =
-                Diagnostic::warning("align::run::damaged_artifact", format!("the stored result of `{}` is damaged: {how}", self.name(at)))
-                    .at(self.run.plan.node(at).call.span, "made again")
-                    .help(format!("it was set aside in `{}`; check the disk", aside.display()));
+            let warning = Diagnostic::warning(DAMAGED, format!("the stored result of `{}` is damaged: {how}", self.name(at)))
+                .at(self.run.plan.node(at).call.span, "made again")
+                .help(format!("it was set aside in `{}`; check the disk", aside.display()));
             self.say(Event::Warning { stage: Some(self.name(at)), warning });
         }
         Ok(())
@@ -237,15 +242,16 @@ impl<'a> Going<'a> {
                 self.artifacts.forget();
                 Ok(Turn::Later)
             }
-            other => Err(Failure::new("align::run::damaged_artifact", other.to_string()).help("check the disk")),
+            other => Err(other.into()),
         }
     }
 
     fn fail(&mut self, at: StageId, failure: &Failure) -> Turn {
-        if let Failure::Interrupted { step } = failure {
-            return Turn::Stop(*step);
-        }
-        let diagnostic = failure.diagnostic(&self.name(at), self.run.plan.node(at).call.span);
+        let reason = match failure {
+            Failure::Interrupted { step } => return Turn::Stop(*step),
+            Failure::Failed(reason) => reason,
+        };
+        let diagnostic = reason.diagnostic(&self.name(at), self.run.plan.node(at).call.span);
         self.say(Event::Failed { stage: self.name(at), failure: diagnostic.clone() });
         self.failures.push(diagnostic);
         Turn::Settled(Status::Failed)
@@ -262,7 +268,7 @@ impl<'a> Going<'a> {
                 Err(_) if artifacts(&condition.formula).iter().any(|o| self.artifacts.is_missing(o.stage)) => {
                     return Ok(Some("an earlier round ended the loop".to_owned()));
                 }
-                Err(error) => return Err(Failure::new("align::formula::evaluation", error.to_string())),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(None)

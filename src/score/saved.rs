@@ -11,15 +11,21 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
+use crate::diagnostic::{nowhere, reason};
+
 use super::lexicon::{Lexicon, LexiconError};
 use super::linear::{Linear, Member};
 
 /// A scorer that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ScorerError {
+    #[error("`{}` does not exist", path.display())]
+    NoFile { path: PathBuf },
+    #[error("`{}` is a model without a score head", path.display())]
+    NoHead { path: PathBuf },
     #[error("`{}` is neither a lexicon (`.txt`) nor a linear scorer (`.safetensors`)", path.display())]
     UnknownFormat { path: PathBuf },
-    #[error("`{}` cannot be read: {error}", path.display())]
+    #[error("`{}` cannot be read: {}", path.display(), reason(error))]
     Read { path: PathBuf, error: std::io::Error },
     #[error("`{}` is no lexicon: {error}", path.display())]
     Lexicon { path: PathBuf, error: LexiconError },
@@ -37,6 +43,30 @@ pub enum ScorerError {
     Terms { path: PathBuf, found: usize, expected: usize },
     #[error("`{}` names the term `{term}` twice", path.display())]
     TermTwice { path: PathBuf, term: String },
+}
+
+impl ScorerError {
+    fn read(path: &Path, error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::NoFile { path: path.to_owned() },
+            _ => Self::Read { path: path.to_owned(), error },
+        }
+    }
+
+    /// The stable code under which the mistake is documented.
+    pub fn code(&self) -> &'static str {
+        if matches!(self, Self::NoHead { .. }) { "align::score::no_head" } else { "align::score::unreadable" }
+    }
+
+    /// What to do about it, when there is something to do.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoFile { path } => Some(nowhere(path)),
+            Self::NoHead { .. } => Some("train one with `reward_model(…)` and export that".to_owned()),
+            Self::Container { .. } => Some("download or copy the file again".to_owned()),
+            _ => None,
+        }
+    }
 }
 
 /// The longest list of tensors that is looked through.
@@ -67,14 +97,14 @@ pub(super) fn read_lexicon(path: &Path) -> Result<Lexicon, ScorerError> {
 }
 
 pub(super) fn read_linear(path: &Path) -> Result<Linear, ScorerError> {
-    let bytes = std::fs::read(path).map_err(|error| ScorerError::Read { path: path.to_owned(), error })?;
+    let bytes = std::fs::read(path).map_err(|error| ScorerError::read(path, error))?;
     let container = |error: safetensors::SafeTensorError| ScorerError::Container { path: path.to_owned(), error: error.to_string() };
     let file = File { path, tensors: SafeTensors::deserialize(&bytes).map_err(container)? };
     file.linear()
 }
 
 fn read_text(path: &Path) -> Result<String, ScorerError> {
-    std::fs::read_to_string(path).map_err(|error| ScorerError::Read { path: path.to_owned(), error })
+    std::fs::read_to_string(path).map_err(|error| ScorerError::read(path, error))
 }
 
 struct File<'a> {
@@ -210,7 +240,7 @@ mod tests {
         let error = |name: &str| FixedScorer::load(&path(name)).unwrap_err();
         assert!(matches!(error("cut.safetensors"), ScorerError::Container { .. }));
         assert!(matches!(error("text.safetensors"), ScorerError::Container { .. }));
-        assert!(matches!(error("missing.txt"), ScorerError::Read { .. }));
+        assert!(matches!(error("missing.txt"), ScorerError::NoFile { .. }));
         assert!(matches!(error("model.bin"), ScorerError::UnknownFormat { .. }));
         assert!(matches!(error("bad.txt"), ScorerError::Lexicon { error: LexiconError::Line { line: 2, .. }, .. }));
     }

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::primitive::Primitive;
 use super::product::Product;
+use crate::diagnostic::counted;
 use crate::formula::expr::Output;
 use crate::score::FixedScorer;
 use crate::score::bag_of_words::fit;
@@ -25,15 +26,16 @@ impl Primitive for BagOfWords {
         let table = context.table(&call.get::<Output>("prefs")?)?;
         let (chosen, rejected) = (texts(&table, "chosen")?, texts(&table, "rejected")?);
         let pairs: Vec<(&str, &str)> = chosen.iter().zip(&rejected).map(|(a, b)| (&**a, &**b)).collect();
-        let scorer = fit(&pairs, call.get("decay")?)
-            .ok_or_else(|| Failure::new("align::data::too_few_pairs", format!("{} pairs share no words to learn from", pairs.len())))?;
+        let scorer = fit(&pairs, call.get("decay")?).ok_or_else(|| {
+            Failure::new("align::data::too_few_pairs", format!("{} without a word to learn from", counted(pairs.len(), "pair")))
+        })?;
         let file = FixedScorer::Linear(scorer).save(context.folder())?;
         Ok(Product::network(file))
     }
 }
 
 fn texts(table: &Table, column: &str) -> Result<Vec<Arc<str>>, Failure> {
-    let missing = || Failure::new("align::data::no_column", format!("the rows have no texts in `.{column}`"));
+    let missing = || Failure::mistake(format!("the rows have no texts in `.{column}`"));
     let text = |cell: &Cell| match cell {
         Cell::Completion(completion) => Ok(completion.text.clone()),
         Cell::Text(text) => Ok(text.clone()),

@@ -193,8 +193,7 @@ impl<'a> Context<'a> {
 
 fn mismatch(output: &Output, wanted: &str) -> Failure {
     let path = output.path.iter().map(|p| &**p).collect::<Vec<_>>().join(".");
-    Failure::new("align::run::argument", format!("output `{path}` of stage {} is not {wanted}", output.stage.0))
-        .help("this is a mistake in align itself: stdlib/prelude.align and the primitive disagree")
+    Failure::mistake(format!("output `{path}` of stage {} is not {wanted}", output.stage.0))
 }
 
 impl fmt::Debug for Context<'_> {

@@ -7,7 +7,7 @@ use crate::value::{Cell, Table};
 
 use super::context::Context;
 use super::failure::Failure;
-use super::service::{Interrupted, Service};
+use super::service::Service;
 
 /// Evaluates formulas for one stage.
 #[derive(Debug)]
@@ -41,14 +41,11 @@ impl<'c> Evaluator<'c> {
 
 impl From<EvalError> for Failure {
     fn from(error: EvalError) -> Self {
-        let interrupted = matches!(&error.cause, Cause::Unanswered(inner) if inner.is::<Interrupted>());
-        if interrupted {
-            return Self::interrupted(None);
-        }
-        let failure = Self::new("align::formula::evaluation", error.cause.to_string());
-        match error.row {
-            Some(row) => failure.value(format!("in row {}", row + 1)),
-            None => failure,
-        }
+        let failure = match error.cause {
+            Cause::Unanswered(cause) => Self::from(cause),
+            own => Self::new("align::formula::evaluation", own.to_string()),
+        };
+        let failure = failure.at(error.span);
+        error.row.map_or(failure.clone(), |row| failure.row(row))
     }
 }

@@ -44,8 +44,7 @@ impl Primitive for Explode {
 fn exploded(table: &Table, items: &[Cell]) -> Result<Table, Failure> {
     let (mut rows, mut found) = (Vec::new(), Vec::new());
     for (row, cell) in items.iter().enumerate() {
-        let items = list(cell)
-            .ok_or_else(|| Failure::new("align::data::not_a_list", "there is no list to explode").value(format!("in row {}", row + 1)))?;
+        let items = list(cell).ok_or_else(|| Failure::mistake("there is no list to explode").row(row))?;
         rows.extend(std::iter::repeat_n(row, items.len()));
         found.extend(items);
     }
@@ -81,6 +80,6 @@ mod tests {
     fn what_is_no_list_is_named() {
         let table = Table { columns: vec![], rows: vec![vec![], vec![]] };
         let failure = exploded(&table, &[Cell::List([].into()), Cell::Int(3)]).unwrap_err();
-        assert_eq!(failure, Failure::new("align::data::not_a_list", "there is no list to explode").value("in row 2"));
+        assert_eq!(failure, Failure::mistake("there is no list to explode").row(1));
     }
 }

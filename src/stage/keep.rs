@@ -70,5 +70,5 @@ fn closed(gates: &Columns, context: &Context<'_>) -> Result<BTreeSet<usize>, Fai
 }
 
 fn number(cell: Cell) -> Result<f64, Failure> {
-    cell.number().ok_or_else(|| Failure::new("align::run::argument", "`keep` compares numbers"))
+    cell.number().ok_or_else(|| Failure::mistake("`keep` compares numbers"))
 }

@@ -96,7 +96,7 @@ impl<'c> Learner<'c> {
     ) -> Result<Self, Failure> {
         let compiled = Compiled::new(def, under).map_err(|errors| {
             let first = errors.first().map_or_else(String::new, ToString::to_string);
-            Failure::new("align::run::objective", first)
+            Failure::mistake(format!("an objective that was checked does not hold: {first}"))
         })?;
         let mut service = Service::new(context).reading(options.max_length, temperature);
         let mut members = Vec::new();
@@ -177,12 +177,20 @@ impl<'c> Learner<'c> {
         self.update_numbers(&numbers, &step);
         self.hopeless = if applied { 0 } else { self.hopeless + 1 };
         if self.hopeless >= HOPELESS {
-            return Err(Failure::new("align::run::not_finite", format!("{HOPELESS} steps in a row had no finite gradient"))
+            return Err(hopeless(format!("{HOPELESS} steps in a row had no finite gradient"))
                 .step(self.taken)
-                .value(format!("loss = {}", report.loss))
-                .help("lower `lr`, or look for a logarithm or division of 0 in the objective"));
+                .value(format!("loss = {}", report.loss)));
         }
         Ok(report)
+    }
+
+    /// Refuses to call it training when not one step could be applied.
+    ///
+    /// # Errors
+    /// When no step had a finite gradient.
+    pub fn conclude(&self) -> Result<(), Failure> {
+        let none = self.taken > 0 && self.hopeless as u64 == self.taken;
+        if none { Err(hopeless("no step had a finite gradient, so nothing was learnt".to_owned()).step(self.taken)) } else { Ok(()) }
     }
 
     /// Forward, formula and backward over some rows of one source; gradients stay with the networks.
@@ -244,10 +252,7 @@ impl<'c> Learner<'c> {
                 None => {
                     let begin = askings[place].sequences.len();
                     for row in rows {
-                        let tokens = self
-                            .service
-                            .sequence(&fixed.sequence(at, *row))
-                            .map_err(|e| Failure::new("align::run::formula", e.to_string()))?;
+                        let tokens = self.service.sequence(&fixed.sequence(at, *row))?;
                         askings[place].sequences.push(tokens);
                     }
                     (begin..begin + rows.len()).collect()
@@ -378,6 +383,10 @@ impl Drop for Learner<'_> {
             engine.trim();
         }
     }
+}
+
+fn hopeless(message: String) -> Failure {
+    Failure::new("align::run::not_finite", message).help("lower `lr`, or look for a logarithm or division of 0 in the objective")
 }
 
 /// A network's answer to one request, as a leaf's numbers.

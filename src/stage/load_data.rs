@@ -7,9 +7,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::primitive::Primitive;
 use super::product::Product;
-use crate::data::fault::grouped;
 use crate::data::overlap::repeated_rows;
 use crate::data::{ReadError, read};
+use crate::diagnostic::{counted, grouped, verb};
 use crate::recipe::checked::Arg;
 use crate::recipe::types::{Row, Type};
 
@@ -27,9 +27,18 @@ impl Primitive for LoadData {
         let table = read(&context.path(&written), &asked(call), call.get("rows")?).map_err(|error| failure(&error, &written))?;
         let repeated = repeated_rows(&table);
         if repeated > 0 && !table.columns.is_empty() {
-            let message =
-                format!("{} of {} rows of `{}` repeat an earlier row", grouped(repeated), grouped(table.len()), written.display());
-            context.warn("align::data::repeated_rows", message, None);
+            let message = format!(
+                "{} of {} in `{}` {} an earlier row",
+                grouped(repeated),
+                counted(table.len(), "row"),
+                written.display(),
+                verb(repeated, "repeats", "repeat")
+            );
+            context.warn(
+                "align::data::repeated_rows",
+                message,
+                Some("each copy counts; drop them from the file if that is not meant".into()),
+            );
         }
         Ok(Product::table(table))
     }
@@ -53,7 +62,7 @@ fn failure(error: &ReadError, written: &std::path::Path) -> Failure {
     let first = diagnostics.next().expect("an error has a diagnostic");
     let more = match diagnostics.len() {
         0 => String::new(),
-        n => format!(" (and {n} more mistakes, see `align check`)"),
+        n => format!(" (and {}, see `align check`)", counted(n, "more mistake")),
     };
     let failure = Failure::new(first.code, first.message + &more);
     match first.help {

@@ -30,8 +30,7 @@ impl Primitive for LoadScorer {
             return Ok(Product::network(file));
         }
         if Network::open(&path)?.head != Head::Score {
-            return Err(Failure::new("align::score::no_head", format!("`{}` is a model without a score head", path.display()))
-                .help("train one with `reward_model(…)` and export that"));
+            return Err(ScorerError::NoHead { path }.into());
         }
         Ok(Product::new(Item::Outside("path")))
     }
@@ -52,6 +51,7 @@ impl Primitive for LoadScorer {
 
 impl From<ScorerError> for Failure {
     fn from(error: ScorerError) -> Self {
-        Self::new("align::score::unreadable", error.to_string())
+        let failure = Self::new(error.code(), error.to_string());
+        error.help().map_or(failure.clone(), |help| failure.help(help))
     }
 }

@@ -20,6 +20,7 @@ use crate::formula::eval::Prepared;
 use crate::formula::expr::{Axis, Expr, Formula, Kind, Output};
 use crate::formula::program::children;
 use crate::formula::shape::Shape;
+use crate::formula::text::describe;
 use crate::value::group::{groups, singles};
 use crate::value::{Cell, Estimate, Table, bootstrap};
 
@@ -40,7 +41,8 @@ impl Primitive for Measure {
     fn run(&self, call: &Call<'_>, context: &Context<'_>) -> Result<Product, Failure> {
         let table = context.table(&call.get::<Output>("data")?)?;
         if table.is_empty() {
-            return Err(Failure::new("align::data::nothing_to_measure", "there are no rows to measure"));
+            return Err(Failure::new("align::data::nothing_to_measure", "there are no rows to measure")
+                .help("look at the filter or split that makes them"));
         }
         let mut evaluator = Evaluator::new(context);
         let by = call.get::<Option<Formula>>("by")?;
@@ -156,7 +158,7 @@ fn numbers(cell: &Cell) -> Option<Vec<f64>> {
 }
 
 fn not_a_number(cell: &Cell, row: Option<usize>) -> Failure {
-    let place = row.map_or(String::new(), |row| format!(" in row {}", row + 1));
-    let failure = Failure::new("align::data::not_a_number", "a metric is a number").value(format!("{}{place}", cell.key()));
+    let failure = Failure::new("align::data::not_a_number", "a metric is a number").value(format!("found {}", describe(cell)));
+    let failure = row.map_or(failure.clone(), |row| failure.row(row));
     if *cell == Cell::None { failure.help("leave out rows without a value: `.filter(… != none)`") } else { failure }
 }

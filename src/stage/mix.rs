@@ -12,6 +12,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::primitive::Primitive;
 use super::product::Product;
+use crate::diagnostic::counted;
 use crate::formula::expr::Output;
 use crate::value::Table;
 
@@ -40,7 +41,7 @@ impl Primitive for Mix {
 fn parts(sizes: &[usize], weights: &[f64], count: Option<usize>) -> Result<Vec<usize>, Failure> {
     let wrong = |message: String| Failure::new("align::data::weights", message).help("give one weight for each table, or none at all");
     if !weights.is_empty() && weights.len() != sizes.len() {
-        return Err(wrong(format!("{} weights for {} tables", weights.len(), sizes.len())));
+        return Err(wrong(format!("{} for {}", counted(weights.len(), "weight"), counted(sizes.len(), "table"))));
     }
     let even: Vec<f64> = sizes.iter().map(|size| *size as f64).collect();
     let weights = if weights.is_empty() { &even[..] } else { weights };

@@ -9,7 +9,9 @@ use super::failure::Failure;
 use super::primitive::Primitive;
 use super::product::Product;
 use crate::chance;
+use crate::diagnostic::{counted, grouped};
 use crate::formula::expr::{Formula, Output};
+use crate::formula::text::describe;
 use crate::value::group::groups;
 use crate::value::{Cell, Table};
 
@@ -30,7 +32,7 @@ impl Primitive for Pairs {
         let answers = column(&table, "completion")?;
         let found = find(&prompts, &by, take, context.stage_key());
         if found.tied > 0 {
-            let message = format!("{} of {} prompts make no pair: their answers tie", found.tied, found.prompts);
+            let message = format!("no pair from {} of {}: the answers tie", grouped(found.tied), counted(found.prompts, "prompt"));
             context.warn(
                 "align::data::tied",
                 message,
@@ -121,13 +123,13 @@ fn table_of(table: &Table, prompts: &[Cell], answers: &[Cell], by: &[f64], pairs
 }
 
 fn column(table: &Table, name: &str) -> Result<Vec<Cell>, Failure> {
-    table.column(name).ok_or_else(|| Failure::new("align::data::no_column", format!("the rows have no `.{name}`")))
+    table.column(name).ok_or_else(|| Failure::mistake(format!("the rows have no `.{name}`")))
 }
 
 fn numbers(cells: &[Cell]) -> Result<Vec<f64>, Failure> {
     let number = |(row, cell): (usize, &Cell)| {
         cell.number().filter(|x| !x.is_nan()).ok_or_else(|| {
-            Failure::new("align::data::not_a_number", "rows are compared by numbers").value(format!("{} in row {}", cell.key(), row + 1))
+            Failure::new("align::data::not_a_number", "rows are compared by numbers").row(row).value(format!("`by` is {}", describe(cell)))
         })
     };
     cells.iter().enumerate().map(number).collect()

@@ -62,7 +62,7 @@ impl Args {
             minibatches: call.get("minibatches")?,
             stop_when: call.get("stop_when")?,
             columns: call.get("columns")?,
-            sampling: sampling(&options, context.stage_key()).map_err(|e| Failure::new("align::run::argument", e.to_string()))?,
+            sampling: sampling(&options, context.stage_key()).map_err(|e| Failure::mistake(e.to_string()))?,
             options: Options::new(call)?,
         })
     }
@@ -84,11 +84,13 @@ impl Primitive for Rl {
         }
         let prompts = context.table(&args.prompts)?;
         if prompts.is_empty() {
-            return Err(Failure::new("align::run::no_rows", "there are no prompts to sample from"));
+            return Err(Failure::new("align::run::no_rows", "there are no prompts to sample from")
+                .help("look at the filter or split that makes them"));
         }
         let network = Network::open(&context.network(&args.policy)?.path)?;
         let mut rollouts = Rollouts::new(context, &args, &network, &prompts)?;
         let last = rollouts.run()?;
+        rollouts.learner.conclude()?;
         rollouts.learner.network()?.save(&context.folder().join("network"))?;
         let seed = u64::from(context.stage_key()[0]);
         let mut product = Product::network("network").with("rollouts", Item::Table(Arc::new(last.table)));
@@ -201,11 +203,11 @@ impl<'r, 'c> Rollouts<'r, 'c> {
         let batch = self.args.options.batch.min(self.prompts.len());
         let rows = self.drawn(step, batch);
         let mut table = self.prompts.pick(rows.iter().flat_map(|row| std::iter::repeat_n(*row, self.args.samples)));
-        let at = table.position("prompt").ok_or_else(|| Failure::new("align::run::argument", "the prompts have no column `.prompt`"))?;
+        let at = table.position("prompt").ok_or_else(|| Failure::mistake("the prompts have no column `.prompt`"))?;
         let (net, tokenizer) = self.learner.policy()?;
         let mut requests = Vec::with_capacity(table.len());
         for (place, row) in table.rows.iter().enumerate() {
-            let dialogue = dialogue_of(&row[at]).ok_or_else(|| Failure::new("align::run::argument", "`.prompt` is no dialogue"))?;
+            let dialogue = dialogue_of(&row[at]).ok_or_else(|| Failure::mistake("`.prompt` is no dialogue"))?;
             requests.push(Request { prompt: tokenizer.encode_prompt(&dialogue)?.into(), key: self.key(step, place) });
         }
         let sampled = self.context.engine()?.generate(net, &requests, &self.args.sampling, Extras::default())?;

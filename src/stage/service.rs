@@ -8,8 +8,8 @@ use crate::formula::eval::{Call, Networks};
 use crate::formula::expr::Output;
 use crate::formula::failure::Unanswered;
 use crate::formula::program::{Network as Asked, When};
-use crate::model::{Engine, Extras, NetId, Network, Readout, Request, Sampling, TokenSequence, Tokenizer, Want};
-use crate::score::FixedScorer;
+use crate::model::{Engine, Extras, ModelError, NetId, Network, Readout, Request, Sampling, TokenSequence, Tokenizer, Want};
+use crate::score::{FixedScorer, ScorerError};
 use crate::value::{Cell, Dialogue, Role, Sequence, Turn};
 
 use super::context::{Artifact, Context};
@@ -119,7 +119,8 @@ impl<'c> Service<'c> {
         if let Some(known) = &self.tokenizer {
             return Ok(known.clone());
         }
-        Err("no model is at hand whose tokens could be counted".into())
+        let reason = Failure::new("align::formula::evaluation", "`length` counts a model's tokens, and this stage reads no model");
+        Err(Stopped(reason.help("use `length` in a stage that also asks a model, such as `model.logp(…)`, or leave it out")).into())
     }
 
     fn net(&mut self, asked: &Asked) -> Result<&Loaded, Unanswered> {
@@ -178,7 +179,7 @@ impl<'c> Service<'c> {
         let mut answers = Vec::with_capacity(rows.len());
         for (part, names) in rows.chunks(SAMPLED_AT_ONCE).zip(call.names.chunks(SAMPLED_AT_ONCE)) {
             if self.context.interrupted() {
-                return Err(Interrupted.into());
+                return Err(Stopped(Failure::interrupted(None)).into());
             }
             answers.extend(self.sample_some(net, call, part, names)?);
         }
@@ -249,16 +250,23 @@ impl Drop for Service<'_> {
     }
 }
 
-/// The run was asked to stop while a formula was being answered.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("interrupted")]
-pub struct Interrupted;
+/// A stage's failure on its way through a formula, whole: the run was asked to stop, the device is gone.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Stopped(pub Failure);
 
 /// A stage's failure as a formula's.
 fn unanswered(failure: Failure) -> Unanswered {
-    match failure {
-        Failure::Interrupted { .. } => Interrupted.into(),
-        Failure::Failed(reason) => reason.message.into(),
+    Stopped(failure).into()
+}
+
+/// The other way round: a cause that has a code of its own keeps it.
+impl From<Unanswered> for Failure {
+    fn from(cause: Unanswered) -> Self {
+        let known = cause.downcast::<Stopped>().map(|stopped| stopped.0);
+        let known = known.or_else(|cause| cause.downcast::<ModelError>().map(|error| Self::from(*error)));
+        let known = known.or_else(|cause| cause.downcast::<ScorerError>().map(|error| Self::from(*error)));
+        known.unwrap_or_else(|other| Self::new("align::formula::evaluation", other.to_string()))
     }
 }
 

@@ -13,6 +13,7 @@ use super::primitive::Primitive;
 use super::product::{Item, Product};
 use super::sizes::rows;
 use crate::data::overlap::leak;
+use crate::diagnostic::{counted, grouped, verb};
 use crate::formula::expr::{Formula, Output};
 use crate::value::group::groups;
 use crate::value::{Cell, Table};
@@ -30,7 +31,7 @@ impl Primitive for Split {
         let table = context.table(&call.get::<Output>("data")?)?;
         let by = Evaluator::new(context).column(&call.get::<Formula>("by")?, &table)?;
         let is_test = assign(&by, call.get("test")?, context.stage_key()).ok_or_else(|| {
-            Failure::new("align::data::one_group", "all rows have the same value of `by`, and it can only be on one side")
+            Failure::new("align::data::one_group", "all rows have the same `by`, and rows that share it stay on one side")
                 .help("split by a column that differs between rows")
         })?;
         let side = |test: bool| table.pick((0..table.len()).filter(|row| is_test[*row] == test));
@@ -86,7 +87,14 @@ fn keep_both_sides(tested: &mut Vec<usize>, order: &[usize], groups: &[Vec<usize
 pub(super) fn warn_of_leaks(context: &Context<'_>, train: &Table, test: &Table, names: [&str; 2]) {
     let Some((a, b)) = train.column("prompt").zip(test.column("prompt")) else { return };
     if let Some(leak) = leak(&a, &b) {
-        let message = format!("{} of {} prompts are in both `{}` and `{}`", leak.shared, leak.of, names[0], names[1]);
+        let message = format!(
+            "{} of {} {} in both `{}` and `{}`",
+            grouped(leak.shared),
+            counted(leak.of, "prompt"),
+            verb(leak.shared, "is", "are"),
+            names[0],
+            names[1]
+        );
         let help = "case and punctuation do not count; split by `.prompt`, or drop near copies with `.filter(distinct(…))`";
         context.warn("align::data::leak", message, Some(help.into()));
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::diagnostic::{counted, verb};
 use crate::formula::expr::{Axis, Expr, Formula, Kind, ObjectiveDef, Output};
 use crate::formula::phases::Fixed;
 use crate::formula::program::children;
@@ -59,9 +60,11 @@ impl Primitive for Train {
         }
         let mut learner = Learner::new(context, &network, &args.objective, Under::Train, args.options, 1.0)?;
         let steps = run_steps(context, &mut learner, &args, &table)?;
+        learner.conclude()?;
         if learner.service.cut() > 0 {
-            let message =
-                format!("{} sequences were longer than `max_length` ({}) and were cut", learner.service.cut(), args.options.max_length);
+            let (cut, longest) = (learner.service.cut(), args.options.max_length);
+            let verb = verb(cut, "was", "were");
+            let message = format!("{} {verb} longer than `max_length` ({longest}) and {verb} cut", counted(cut, "sequence"));
             context.warn("align::run::cut", message, Some("raise `max_length`, or filter long rows".into()));
         }
         learner.network()?.save(&context.folder().join("network"))?;
@@ -121,7 +124,8 @@ fn run_steps(context: &Context<'_>, learner: &mut Learner<'_>, args: &Args, tabl
         let mut parts: Vec<(usize, &Fixed, &[usize])> = match &rows {
             Rows::Known(fixed) => vec![(0, fixed, &plan[at])],
             Rows::EachStep(table) => {
-                picked = learner.fixed(0, &table.pick(plan[at].iter().copied()))?;
+                picked =
+                    learner.fixed(0, &table.pick(plan[at].iter().copied())).map_err(|failure| failure.among(&plan[at]).step(step + 1))?;
                 places = (0..plan[at].len()).collect::<Vec<_>>();
                 vec![(0, &picked, &places)]
             }
