@@ -188,7 +188,7 @@ const CASES: &[(&str, &str, Setup)] = &[
     ),
     ("engine::no_device", "… x = rows.with(n: 1)", Folder::rows),
     ("formula::evaluation", "asked = load_data(\"rows.jsonl\") as { notes: [Text] }\n    x = asked.with(first: .notes[0])", |f| {
-        f.write("rows.jsonl", "{\"notes\": [\"a\"]}\n{\"notes\": []}\n")
+        f.write("rows.jsonl", "{\"notes\": [\"a\"]}\n{\"notes\": []}\n");
     }),
     ("formula::batch_outside_objective", "… x = rows.with(n: count(over: batch))", Folder::rows),
 ];

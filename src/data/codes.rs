@@ -34,5 +34,5 @@ pub const ROWS: &[(&str, &str)] = &[
     ("align::data::weights", "The weights of a mixture do not fit its tables."),
     ("align::data::not_a_number", "A row that should be compared or measured has no number."),
     ("align::data::nothing_to_measure", "A table without rows has no metrics."),
-    ("align::data::too_few_pairs", "A bag of words was to be fitted to pairs without words."),
+    ("align::data::too_few_pairs", "A bag of words was to be fitted to pairs whose texts share no words."),
 ];

@@ -27,7 +27,10 @@ impl Primitive for BagOfWords {
         let (chosen, rejected) = (texts(&table, "chosen")?, texts(&table, "rejected")?);
         let pairs: Vec<(&str, &str)> = chosen.iter().zip(&rejected).map(|(a, b)| (&**a, &**b)).collect();
         let scorer = fit(&pairs, call.get("decay")?).ok_or_else(|| {
-            Failure::new("align::data::too_few_pairs", format!("{} without a word to learn from", counted(pairs.len(), "pair")))
+            Failure::new(
+                "align::data::too_few_pairs",
+                format!("the texts of {} share no words to learn from", counted(pairs.len(), "pair")),
+            )
         })?;
         let file = FixedScorer::Linear(scorer).save(context.folder())?;
         Ok(Product::network(file))
