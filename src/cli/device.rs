@@ -11,6 +11,9 @@ use crate::model::Engine;
 use crate::plan::{DeviceClass, Numerics};
 use crate::stage::{Failure, LazyEngine};
 
+const NO_DEVICE: &str = "align::engine::no_device";
+const WHAT_ELSE: &str = "`align devices` lists what there is; `--device cpu` always works";
+
 /// `--device`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wanted {
@@ -57,10 +60,7 @@ impl Chosen {
     pub(super) fn new(wanted: Wanted) -> Result<Self, Diagnostic> {
         match wanted {
             Wanted::Cpu => Ok(Self { gpu: None, name: "cpu".to_owned(), because: "--device cpu".to_owned() }),
-            Wanted::Gpu(choice) => Self::gpu(choice).map_err(|error| {
-                Diagnostic::error("align::engine::no_device", error.to_string())
-                    .help("`align devices` lists what there is; `--device cpu` always works")
-            }),
+            Wanted::Gpu(choice) => Self::gpu(choice).map_err(|error| Diagnostic::error(NO_DEVICE, error.to_string()).help(WHAT_ELSE)),
             Wanted::Auto => Ok(Self::auto()),
         }
     }
@@ -88,10 +88,7 @@ impl Chosen {
     pub(super) fn engine(&self) -> LazyEngine {
         let gpu = self.gpu;
         LazyEngine::new(move || {
-            let refused = |error: EngineError| {
-                Failure::new("align::engine::no_device", error.to_string())
-                    .help("`align devices` lists what there is; `--device cpu` always works")
-            };
+            let refused = |error: EngineError| Failure::new(NO_DEVICE, error.to_string()).help(WHAT_ELSE);
             open(gpu).map(Engine::new).map_err(refused)
         })
     }

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use half::slice::HalfFloatSliceExt;
 use serde::Deserialize;
 
-use super::ModelError;
+use super::{ModelError, Tensors};
 use crate::diagnostic::grouped;
 
 /// Longer headers than this are taken for damage; the format's own limit.
@@ -86,53 +86,9 @@ impl TensorFile {
         Ok(())
     }
 
-    /// The names of all tensors, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
-    }
-
     /// The shape of a tensor, if there is one of this name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|e| e.shape.as_slice())
-    }
-
-    /// The file that holds a tensor, or the first file.
-    pub fn path_of(&self, name: &str) -> &Path {
-        &self.files[self.entries.get(name).map_or(0, |e| e.file)].0
-    }
-
-    /// Checks that a tensor is there, has this shape and a format that can be read.
-    pub(super) fn check(&self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
-        let path = || self.path_of(name).to_owned();
-        let entry = self.entries.get(name);
-        let entry = entry.ok_or_else(|| ModelError::MissingTensor { path: path(), tensor: name.into() })?;
-        if entry.shape != expected {
-            let (found, expected) = (entry.shape.clone(), expected.to_vec());
-            return Err(ModelError::Shape { path: path(), tensor: name.into(), found, expected });
-        }
-        if format(&entry.format).is_none() {
-            return Err(ModelError::Format { path: path(), tensor: name.into(), found: entry.format.clone() });
-        }
-        Ok(())
-    }
-
-    /// Reads a tensor as f32, row-major.
-    ///
-    /// # Errors
-    /// When it is missing, in a format other than F32, F16 and BF16, unreadable, or not finite.
-    pub fn read(&self, name: &str) -> Result<Vec<f32>, ModelError> {
-        let path = || self.path_of(name).to_owned();
-        let entry = self.entries.get(name);
-        let entry = entry.ok_or_else(|| ModelError::MissingTensor { path: path(), tensor: name.into() })?;
-        let format =
-            format(&entry.format).ok_or_else(|| ModelError::Format { path: path(), tensor: name.into(), found: entry.format.clone() })?;
-        let numbers = self
-            .read_entry(entry, format)
-            .map_err(|e| ModelError::Damaged { path: path(), reason: format!("tensor `{name}` cannot be read: {e}") })?;
-        match numbers.iter().all(|x| x.is_finite()) {
-            true => Ok(numbers),
-            false => Err(ModelError::NotFinite { path: path(), tensor: name.into() }),
-        }
     }
 
     fn read_entry(&self, entry: &Entry, format: Format) -> std::io::Result<Vec<f32>> {
@@ -155,6 +111,45 @@ impl TensorFile {
             }
         }
         Ok(numbers)
+    }
+}
+
+impl Tensors for TensorFile {
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.entries.keys().map(String::as_str))
+    }
+
+    fn path_of(&self, name: &str) -> &Path {
+        &self.files[self.entries.get(name).map_or(0, |e| e.file)].0
+    }
+
+    fn check(&self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
+        let path = || self.path_of(name).to_owned();
+        let entry = self.entries.get(name);
+        let entry = entry.ok_or_else(|| ModelError::MissingTensor { path: path(), tensor: name.into() })?;
+        if entry.shape != expected {
+            let (found, expected) = (entry.shape.clone(), expected.to_vec());
+            return Err(ModelError::Shape { path: path(), tensor: name.into(), found, expected });
+        }
+        if format(&entry.format).is_none() {
+            return Err(ModelError::Format { path: path(), tensor: name.into(), found: entry.format.clone() });
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        let path = || self.path_of(name).to_owned();
+        let entry = self.entries.get(name);
+        let entry = entry.ok_or_else(|| ModelError::MissingTensor { path: path(), tensor: name.into() })?;
+        let format =
+            format(&entry.format).ok_or_else(|| ModelError::Format { path: path(), tensor: name.into(), found: entry.format.clone() })?;
+        let numbers = self
+            .read_entry(entry, format)
+            .map_err(|e| ModelError::Damaged { path: path(), reason: format!("tensor `{name}` cannot be read: {e}") })?;
+        match numbers.iter().all(|x| x.is_finite()) {
+            true => Ok(numbers),
+            false => Err(ModelError::NotFinite { path: path(), tensor: name.into() }),
+        }
     }
 }
 

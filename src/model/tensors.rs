@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::ModelError;
 use super::gguf::Gguf;
-use super::{ModelError, TensorFile};
 
 /// Tensors under the names and in the layout of `transformers`, read one at a time.
 pub trait Tensors: std::fmt::Debug + Send + Sync {
@@ -24,24 +24,6 @@ pub trait Tensors: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// When it is missing, cannot be read, or is not finite.
     fn read(&self, name: &str) -> Result<Vec<f32>, ModelError>;
-}
-
-impl Tensors for TensorFile {
-    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        Box::new(self.names())
-    }
-
-    fn path_of(&self, name: &str) -> &Path {
-        self.path_of(name)
-    }
-
-    fn check(&self, name: &str, expected: &[usize]) -> Result<(), ModelError> {
-        self.check(name, expected)
-    }
-
-    fn read(&self, name: &str) -> Result<Vec<f32>, ModelError> {
-        self.read(name)
-    }
 }
 
 impl Tensors for Gguf {

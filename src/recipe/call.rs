@@ -138,12 +138,9 @@ impl<'a> Elaborator<'a> {
         let before = generics.clone();
         let resolver = Resolver { library: self.library, module, generics: &before };
         resolver.bind(ty, &value.ty, generics);
-        Ok(match (&wanted, &value.value) {
-            // an opaque name keeps what it was given: `critic: Critic` may still be asked for its extras
-            (_, Value::With { .. } | Value::Record(_) | Value::List(_) | Value::Objective(_) | Value::Range { .. }) => value,
-            (Type::Float, Value::Formula(_)) if value.ty == Type::Int => Typed { ty: Type::Float, ..value },
-            _ => value,
-        })
+        // anything else keeps what it was given: `critic: Critic` may still be asked for its extras
+        let widens = wanted == Type::Float && value.ty == Type::Int && matches!(value.value, Value::Formula(_));
+        Ok(if widens { Typed { ty: Type::Float, ..value } } else { value })
     }
 
     /// `...training: Training = { lr: 1e-6 }`: the fields that were given, over those of the default.

@@ -271,7 +271,7 @@ impl<'a> Elaborator<'a> {
             BinaryOp::Less | BinaryOp::LessEqual | BinaryOp::Greater | BinaryOp::GreaterEqual => {
                 let (a, b) = (self.numeric(a, scope)?, self.numeric(b, scope)?);
                 let ty = if [&a.ty, &b.ty].contains(&&Type::Tokens) { Type::Tokens } else { Type::Bool };
-                self.word(symbol(op), vec![a, b], ty, span)
+                self.word(op.symbol(), vec![a, b], ty, span)
             }
             _ => self.arithmetic(op, a, b, span, scope),
         }
@@ -282,7 +282,7 @@ impl<'a> Elaborator<'a> {
             return Err(self.report(Mistake::NeverEqual { left: a.ty, left_span: a.span, right: b.ty, span: b.span }));
         }
         let ty = if [&a.ty, &b.ty].contains(&&Type::Tokens) { Type::Tokens } else { Type::Bool };
-        self.word(symbol(op), vec![a, b], ty, span)
+        self.word(op.symbol(), vec![a, b], ty, span)
     }
 
     fn arithmetic(&mut self, op: BinaryOp, a: Typed, b: Typed, span: Span, scope: &Scope<'a>) -> Outcome<Typed> {
@@ -301,7 +301,7 @@ impl<'a> Elaborator<'a> {
             (Type::Int, Type::Int) if !matches!(op, BinaryOp::Divide | BinaryOp::Power) => Type::Int,
             _ => Type::Float,
         };
-        self.word(symbol(op), vec![a, b], ty, span)
+        self.word(op.symbol(), vec![a, b], ty, span)
     }
 
     fn choice(
@@ -393,23 +393,5 @@ fn plain(cell: &Cell) -> Option<String> {
         Cell::Float(x) => Some(x.to_string()),
         Cell::Bool(b) => Some(b.to_string()),
         _ => None,
-    }
-}
-
-fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Subtract => "-",
-        BinaryOp::Multiply => "*",
-        BinaryOp::Divide => "/",
-        BinaryOp::Power => "^",
-        BinaryOp::Equal => "==",
-        BinaryOp::NotEqual => "!=",
-        BinaryOp::Less => "<",
-        BinaryOp::LessEqual => "<=",
-        BinaryOp::Greater => ">",
-        BinaryOp::GreaterEqual => ">=",
-        BinaryOp::And => "and",
-        BinaryOp::Or => "or",
     }
 }

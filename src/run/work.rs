@@ -66,10 +66,10 @@ pub(super) fn make(
 /// Remembers a finished stage under its name, for `explain` and for estimates.
 pub(super) fn remember(run: &Run<'_>, node: &Node) -> std::io::Result<()> {
     let known = run.store.past(&run.plan.recipe, &node.call.name).is_some_and(|past| past.fingerprint == node.fingerprint);
-    let Ok(object) = run.store.object(&node.fingerprint) else { return Ok(()) };
     if known {
         return Ok(());
     }
+    let Ok(object) = run.store.object(&node.fingerprint) else { return Ok(()) };
     let past = Past {
         fingerprint: node.fingerprint.clone(),
         key: node.key.clone(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::model::{ModelError, TensorFile, TrainState, write_tensors};
+use crate::model::{ModelError, TensorFile, Tensors, TrainState, write_tensors};
 
 use super::failure::Failure;
 

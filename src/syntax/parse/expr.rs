@@ -267,7 +267,7 @@ fn joined(infix: Infix, left: Expr, right: Expr) -> Expr {
 #[cfg(test)]
 mod tests {
     use crate::syntax::span::FileId;
-    use crate::syntax::tree::{BinaryOp, Expr, ExprKind, ItemKind, TextPart, UnaryOp};
+    use crate::syntax::tree::{Expr, ExprKind, ItemKind, TextPart, UnaryOp};
 
     /// The body of `fn f() = …`, and the text around it.
     fn body(text: &str) -> (Expr, String) {
@@ -288,7 +288,7 @@ mod tests {
             ExprKind::Column(name) => format!(".{}", name.text),
             ExprKind::Unary { op: UnaryOp::Not, operand } => format!("(not {})", shown(operand)),
             ExprKind::Unary { op: UnaryOp::Negate, operand } => format!("(-{})", shown(operand)),
-            ExprKind::Binary { op, left, right } => format!("({} {} {})", shown(left), sign(*op), shown(right)),
+            ExprKind::Binary { op, left, right } => format!("({} {} {})", shown(left), op.symbol(), shown(right)),
             ExprKind::Range { low, high, inclusive } => {
                 format!("({} {} {})", shown(low), if *inclusive { "..=" } else { ".." }, shown(high))
             }
@@ -301,24 +301,6 @@ mod tests {
             ExprKind::Call { callee, args } => format!("{}({})", callee.text, args.len()),
             ExprKind::Index { receiver, index } => format!("{}[{}]", shown(receiver), shown(index)),
             other => format!("{other:?}"),
-        }
-    }
-
-    fn sign(op: BinaryOp) -> &'static str {
-        match op {
-            BinaryOp::Add => "+",
-            BinaryOp::Subtract => "-",
-            BinaryOp::Multiply => "*",
-            BinaryOp::Divide => "/",
-            BinaryOp::Power => "^",
-            BinaryOp::Equal => "==",
-            BinaryOp::NotEqual => "!=",
-            BinaryOp::Less => "<",
-            BinaryOp::LessEqual => "<=",
-            BinaryOp::Greater => ">",
-            BinaryOp::GreaterEqual => ">=",
-            BinaryOp::And => "and",
-            BinaryOp::Or => "or",
         }
     }
 
