@@ -130,10 +130,9 @@ fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut is_inside = false;
     for c in text.chars() {
-        if is_inside {
-            out.extend(c.to_lowercase())
-        } else {
-            out.extend(c.to_uppercase())
+        match is_inside {
+            true => out.extend(c.to_lowercase()),
+            false => out.extend(c.to_uppercase()),
         }
         is_inside = c.is_alphabetic();
     }

@@ -68,7 +68,8 @@ const CONTINUE: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
 /// The name of the one template of an environment.
 const NAME: &str = "chat";
 
-/// Steps of the engine that a rendering may take, and bytes that it may have.
+/// Steps of the engine that a rendering may take, and bytes that it may have. How long a text in a variable grows is not
+/// limited: a template that doubles one over and over uses up the memory.
 const FUEL: u64 = 20_000_000;
 const LONGEST: usize = 1 << 28;
 
