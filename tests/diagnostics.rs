@@ -112,6 +112,14 @@ const CASES: &[(&str, &str, Setup)] = &[
         f.model();
         f.write("model/tokenizer.json", "{\"version\": \"1.0\"}");
     }),
+    ("model::chat_template", "x = load_model(\"model\")", |f| {
+        f.model();
+        f.write("model/chat_template.jinja", "{% for m in messages %}{{ m.content }}{% endfro %}");
+    }),
+    ("model::conversation", "…… x = rows.with(y: sum(base.logp(.chosen)))", |f| {
+        f.all();
+        f.write("model/chat_template.jinja", "{{ raise_exception('only in French, please') }}");
+    }),
     ("model::encode", "…… x = rows.with(y: sum(base.logp(.chosen)))", |f| {
         f.all();
         let words = json!({"type": "WordLevel", "vocab": {"happy": 0}, "unk_token": "[UNK]"});

@@ -28,6 +28,14 @@ pub const CODES: &[(&str, &str)] = &[
     ("align::model::format", "A tensor's numbers are in a format that is not read."),
     ("align::model::not_finite", "The weights hold infinity or NaN; every answer of the network would be NaN too."),
     ("align::model::tokenizer", "`tokenizer.json` is not a tokenizer in the format of the `tokenizers` library."),
+    (
+        "align::model::chat_template",
+        "A network's chat template cannot be read: it is Jinja as `transformers` has it, in `chat_template.jinja`, in `tokenizer_config.json` or in a GGUF's metadata.",
+    ),
+    (
+        "align::model::conversation",
+        "A network's chat template does not take a dialogue: it may want turns in another order, or it writes earlier turns differently once later ones follow, so that it cannot be told what the assistant said.",
+    ),
     ("align::model::encode", "A text has a part for which the tokenizer has no token, not even one for the unknown."),
     ("align::model::token_outside", "The tokenizer gives a token that the network has no row for: the two belong to different networks."),
     (
@@ -40,6 +48,7 @@ pub const CODES: &[(&str, &str)] = &[
 ];
 
 use super::gguf::GgufError;
+use crate::chat::DialogueError;
 
 /// A mistake in a network's folder, or in how a network is used.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +83,10 @@ pub enum ModelError {
     NotFinite { path: PathBuf, tensor: String },
     #[error("`{}` is not a tokenizer that can be used: {reason}", path.display())]
     Tokenizer { path: PathBuf, reason: String },
+    #[error("the chat template in `{}` cannot be used: {reason}", path.display())]
+    ChatTemplate { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Conversation(#[from] DialogueError),
     #[error("the tokenizer has no token for a part of a text: {reason}")]
     Encode { reason: String },
     #[error("the tokenizer gives token {id}, and the network knows tokens 0 to {}", vocabulary - 1)]
@@ -119,6 +132,9 @@ impl ModelError {
             Self::Format { .. } => "align::model::format",
             Self::NotFinite { .. } => "align::model::not_finite",
             Self::Tokenizer { .. } => "align::model::tokenizer",
+            Self::ChatTemplate { .. } => "align::model::chat_template",
+            Self::Conversation(DialogueError::Encode { .. } | DialogueError::Forged { .. }) => "align::model::encode",
+            Self::Conversation(_) => "align::model::conversation",
             Self::Encode { .. } => "align::model::encode",
             Self::TokenOutside { .. } => "align::model::token_outside",
             Self::WrongHead { .. } => "align::model::wrong_head",
@@ -154,6 +170,13 @@ impl ModelError {
             }
             Self::NotFinite { .. } => Some("take an earlier checkpoint: the training that wrote this one had broken down".into()),
             Self::Tokenizer { .. } | Self::Encode { .. } => Some("take the `tokenizer.json` that came with the weights".into()),
+            Self::ChatTemplate { .. } => Some("take the template that came with the weights, or remove it: texts are then read as they are written".into()),
+            Self::Conversation(DialogueError::Template(_)) => {
+                Some("look at the order of the turns: many templates want `user` and `assistant` in turn, and `system` first or not at all".into())
+            }
+            Self::Conversation(DialogueError::Unstable { .. }) => {
+                Some("score the last answer only: give the dialogue before it as `.prompt` and the answer as `.completion`".into())
+            }
             Self::TokenOutside { .. } => Some("the tokenizer and the weights must come from the same network".into()),
             Self::WrongHead { found: "score", .. } => Some("load it with `load_scorer(…)`: it is a scorer".into()),
             Self::WrongHead { expected: "score", .. } => Some("`reward_model(…)` makes a scorer of a language model".into()),

@@ -7,6 +7,7 @@
 mod cache;
 mod checkpoint;
 mod config;
+mod conversation;
 mod error;
 mod family;
 mod footprint;

@@ -1,7 +1,8 @@
 //! Text to token ids and back, with the `tokenizer.json` of the network.
 //!
 //! Text from data never becomes a special token: only this module puts the start and end tokens where they belong.
-//! Networks without a chat template read the texts of a dialogue one after the other, as they are written.
+//! Networks with a chat template read a dialogue as the template renders it ([`super::conversation`]); others read its
+//! texts one after the other, as they are written.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,8 +11,8 @@ use serde_json::Value;
 
 use crate::value::{Completion, Role, Sequence, Turn};
 
-use super::config::Config;
-use super::tokenizer_files::{SideFile, side_files};
+use super::conversation::{Conversation, Said};
+use super::tokenizer_files::{SideFile, side_config, side_files};
 use super::{ModelError, ModelSpec, TokenSequence};
 
 /// Characters that stand in front of a continuation while it is encoded, so that no start-of-text space is added.
@@ -31,6 +32,7 @@ pub struct Tokenizer {
     /// Put in front of every prompt.
     start: Option<u32>,
     end: Vec<u32>,
+    conversation: Option<Conversation>,
     files: Vec<SideFile>,
 }
 
@@ -66,6 +68,7 @@ impl Tokenizer {
             unknown: BTreeSet::new(),
             start: None,
             end: end_ids(&files, folder, spec)?,
+            conversation: Conversation::read(&files, folder, &inner)?,
             files,
             inner,
         };
@@ -73,9 +76,13 @@ impl Tokenizer {
         tokenizer.start = tokenizer.start_id(folder, spec)?;
         // From here on this module alone adds special tokens.
         tokenizer.inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+        tokenizer.end_turns();
         let canonical = tokenizer.inner.to_string(false).map_err(|e| wrong(e.to_string()))?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(canonical.as_bytes()).update(format!("{:?}", tokenizer.start).as_bytes());
+        if let Some(conversation) = &tokenizer.conversation {
+            hasher.update(conversation.source().as_bytes());
+        }
         tokenizer.hash = hasher.finalize().to_hex().to_string();
         Ok(tokenizer)
     }
@@ -95,6 +102,18 @@ impl Tokenizer {
             (None, None) => class.starts_with("Llama") || class.starts_with("Gemma"),
         };
         Ok(spec.bos.filter(|_| wanted))
+    }
+
+    /// Makes what ends an assistant's turn end a completion too: the files of chat models do not always say so.
+    fn end_turns(&mut self) {
+        let ends = |conversation: &Conversation| conversation.end_of_turn(|id| self.special.contains(&id));
+        let turn = self.conversation.as_ref().and_then(ends);
+        self.end.extend(turn.filter(|id| !self.end.contains(id)));
+    }
+
+    /// Whether dialogues are read through a chat template.
+    pub fn has_template(&self) -> bool {
+        self.conversation.is_some()
     }
 
     /// A hash of everything that decides how text becomes ids; networks with equal hashes can read each other's ids.
@@ -158,11 +177,15 @@ impl Tokenizer {
         both.strip_prefix(&before).map_or_else(|| self.decode(ids), str::to_owned)
     }
 
-    /// The ids of a dialogue as a prompt: the start token and the texts of its turns.
+    /// The ids of a dialogue as a prompt: as the chat template opens the assistant's turn; without a template, the start
+    /// token and the texts of its turns.
     ///
     /// # Errors
-    /// As [`Self::encode`].
+    /// As [`Self::encode`], and when the template refuses the dialogue.
     pub fn encode_prompt(&self, dialogue: &[Turn]) -> Result<Vec<u32>, ModelError> {
+        if let Some(conversation) = &self.conversation {
+            return Ok(conversation.prompt(dialogue)?);
+        }
         let text: String = dialogue.iter().map(|turn| &*turn.text).collect();
         Ok(self.start.into_iter().chain(self.encode(&text)?).collect())
     }
@@ -171,10 +194,13 @@ impl Tokenizer {
     /// end token if it is finished.
     ///
     /// # Errors
-    /// As [`Self::encode`].
+    /// As [`Self::encode_prompt`].
     pub fn encode_completion(&self, prompt: &[Turn], completion: &Completion) -> Result<Vec<u32>, ModelError> {
         if let Some(tokens) = &completion.tokens {
             return Ok(tokens.to_vec());
+        }
+        if let Some(conversation) = &self.conversation {
+            return Ok(conversation.completion(prompt, &completion.text, completion.finished, &self.end)?);
         }
         let before: String = prompt.iter().map(|turn| &*turn.text).collect();
         let mut ids = self.after(&before, &self.encode(&before)?, &completion.text)?;
@@ -185,7 +211,7 @@ impl Tokenizer {
     /// The ids of a prompt with its completion; without a completion, of a dialogue whose assistant turns are scored.
     ///
     /// # Errors
-    /// As [`Self::encode`].
+    /// As [`Self::encode_prompt`].
     pub fn encode_sequence(&self, sequence: &Sequence) -> Result<TokenSequence, ModelError> {
         match &sequence.completion {
             Some(completion) => {
@@ -196,6 +222,10 @@ impl Tokenizer {
     }
 
     fn encode_dialogue(&self, dialogue: &[Turn]) -> Result<TokenSequence, ModelError> {
+        if let Some(conversation) = &self.conversation {
+            let Said { ids, assistant } = conversation.dialogue(dialogue, &self.end)?;
+            return Ok(TokenSequence::with_flags(&ids, &assistant));
+        }
         let (mut text, mut ids, mut flags) = (String::new(), Vec::new(), Vec::new());
         for turn in dialogue {
             ids.extend(self.after(&text, &ids, &turn.text)?);
@@ -246,12 +276,6 @@ fn special_ids(inner: &tokenizers::Tokenizer) -> BTreeSet<u32> {
     let is_byte = |piece: &str| piece.len() == 6 && piece.starts_with("<0x");
     let tokens = inner.get_added_tokens_decoder().into_iter();
     tokens.filter(|(_, t)| t.special && !is_byte(&t.content)).map(|(id, _)| id).collect()
-}
-
-/// A JSON file beside the weights, if it is there.
-fn side_config(files: &[SideFile], name: &str, folder: &Path) -> Result<Option<Config>, ModelError> {
-    let found = files.iter().find(|(known, _)| *known == name);
-    found.map(|(_, bytes)| Config::parse(&folder.join(name), bytes)).transpose()
 }
 
 /// End tokens: those of `config.json`, then further ones that `generation_config.json` names.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::config::Config;
 use super::{ModelError, ModelSpec, Tokenizer};
 
 /// Read where they are there, and written again.
@@ -31,6 +32,12 @@ pub(super) fn side_files(folder: &Path) -> Result<Vec<SideFile>, ModelError> {
         }
     }
     Ok(files)
+}
+
+/// A JSON file beside the weights, if it is there.
+pub(super) fn side_config(files: &[SideFile], name: &str, folder: &Path) -> Result<Option<Config>, ModelError> {
+    let found = files.iter().find(|(known, _)| *known == name);
+    found.map(|(_, bytes)| Config::parse(&folder.join(name), bytes)).transpose()
 }
 
 /// The files to write: those that were read, and those without which `transformers` would read text otherwise.

@@ -381,6 +381,14 @@ pub fn check_smollm2(device: Box<dyn Device>, gguf: &Path) {
     let net = engine.load(&network, false).expect("it fits");
     let golden = read_json(&golden_file("real-models.json"));
     for case in rows(&golden["models"]["smollm2-135m-instruct"]) {
+        if case["kind"] == "chat" {
+            let turn = |turn: &Value| align::value::Turn {
+                role: align::value::Role::from_name(turn["role"].as_str().expect("a role")).expect("a role"),
+                text: turn["content"].as_str().expect("a text").into(),
+            };
+            let dialogue: Vec<_> = rows(&case["input"]).iter().map(turn).collect();
+            assert_eq!(network.tokenizer.encode_prompt(&dialogue).expect("a prompt"), ids(&case["ids"]));
+        }
         check_numbers(&mut engine, net, &ids(&case["ids"]), case);
     }
 }
