@@ -57,7 +57,10 @@ fn a_completion_ends_with_the_end_of_its_turn() {
     let prompt = [turn(Role::User, "Hello")];
     for (text, finished) in [("Hi there.", true), ("Hi there.", false), ("", true), (" spaced\n\n", true), ("Zürich 🙂", true)] {
         let ids = tokenizer.encode_completion(&prompt, &written(text, finished)).expect("a completion");
-        let whole = ids_of(&format!("<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n{text}{}", if finished { "<|im_end|>" } else { "" }));
+        let whole = ids_of(&format!(
+            "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n{text}{}",
+            if finished { "<|im_end|>" } else { "" }
+        ));
         let both = [tokenizer.encode_prompt(&prompt).expect("a prompt"), ids.clone()].concat();
         assert_eq!(both, whole, "{text:?}");
         assert_eq!(tokenizer.decode(&ids), text);
@@ -123,7 +126,8 @@ fn prompts_and_completions_meet_in_every_golden_template() {
         let tokenizer = tokenizer(template.as_str().expect("a text"));
         for text in ["Yes.", "  spaced  ", "two\nlines"] {
             let prompt = [turn(Role::User, "Is it?")];
-            let (Ok(before), Ok(said)) = (tokenizer.encode_prompt(&prompt), tokenizer.encode_completion(&prompt, &written(text, true))) else {
+            let (Ok(before), Ok(said)) = (tokenizer.encode_prompt(&prompt), tokenizer.encode_completion(&prompt, &written(text, true)))
+            else {
                 continue;
             };
             let whole = tokenizer.encode_prompt(&[prompt[0].clone(), turn(Role::Assistant, text)]);

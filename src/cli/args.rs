@@ -31,6 +31,12 @@ pub(super) enum Command {
     Fmt(FmtArgs),
     /// Evaluate an objective or `fn` at given numbers, with its derivatives
     Eval(EvalArgs),
+    /// Talk with a network, or with several side by side
+    Chat(ChatArgs),
+    /// Let a network continue prompts
+    Generate(GenerateArgs),
+    /// Show what a network thinks of a text, token by token
+    Score(ScoreArgs),
     /// List the devices and measure them
     Devices(DevicesArgs),
     /// Show a stage, objective, type or diagnostic code
@@ -187,6 +193,121 @@ pub(super) struct EvalArgs {
     pub(super) json: bool,
 }
 
+/// Which recipe a network's name is looked up in.
+#[derive(Args, Clone, Debug)]
+pub(super) struct FromArgs {
+    /// The recipe whose stages may be named; left out, the only one of this folder
+    #[arg(long, value_name = "FILE.align")]
+    pub(super) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) settings: Settings,
+}
+
+/// How answers are drawn.
+#[derive(Args, Clone, Debug)]
+pub(super) struct SamplingArgs {
+    /// Stop after so many tokens
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(super) max_tokens: usize,
+    /// 0 always takes the likeliest token
+    #[arg(long, value_name = "T", value_parser = not_negative)]
+    pub(super) temperature: Option<f64>,
+    /// Draw among the likeliest tokens that have this probability together
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub(super) top_p: Option<f64>,
+    /// Draw among the K likeliest tokens
+    #[arg(long, value_name = "K", value_parser = at_least_one)]
+    pub(super) top_k: Option<usize>,
+    /// Draw among tokens at least P times as likely as the likeliest
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub(super) min_p: Option<f64>,
+    /// Divide the logits of tokens that were there already
+    #[arg(long, value_name = "R", value_parser = not_negative)]
+    pub(super) repetition_penalty: Option<f64>,
+    /// End an answer at this text; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub(super) stop: Vec<String>,
+    /// Equal seeds draw equal answers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ChatArgs {
+    /// A folder, a `.gguf` file, or a stage of a recipe; several answer side by side
+    #[arg(required = true, value_name = "NETWORK")]
+    pub(super) networks: Vec<String>,
+    /// What stands before the first turn
+    #[arg(long, value_name = "TEXT")]
+    pub(super) system: Option<String>,
+    #[command(flatten)]
+    pub(super) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(super) from: FromArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct GenerateArgs {
+    /// A folder, a `.gguf` file, or a stage of a recipe
+    pub(super) network: String,
+    /// What is to be continued; left out, lines of standard input
+    #[arg(value_name = "PROMPT")]
+    pub(super) prompts: Vec<String>,
+    /// Prompts, one a line: text, or JSON with `prompt` or `messages` in a `.jsonl` file
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// What stands before every prompt
+    #[arg(long, value_name = "TEXT")]
+    pub(super) system: Option<String>,
+    /// Answers to each prompt
+    #[arg(short = 'n', long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub(super) samples: usize,
+    /// Leave the chat template out
+    #[arg(long)]
+    pub(super) raw: bool,
+    /// One answer a line, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(super) from: FromArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ScoreArgs {
+    /// A folder, a `.gguf` file, a scorer, or a stage of a recipe
+    pub(super) network: String,
+    /// A text, scored from its first token on
+    pub(super) text: Option<String>,
+    /// What comes before the completion
+    #[arg(long, value_name = "TEXT", requires = "completion")]
+    pub(super) prompt: Option<String>,
+    /// What is scored behind the prompt
+    #[arg(long, value_name = "TEXT", requires = "prompt")]
+    pub(super) completion: Option<String>,
+    /// A list of messages, of which the assistant's are scored
+    #[arg(long, value_name = "FILE.json")]
+    pub(super) dialogue: Option<PathBuf>,
+    /// Tokens by number
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    pub(super) ids: Option<Vec<u32>>,
+    /// Leave the chat template out
+    #[arg(long)]
+    pub(super) raw: bool,
+    /// The numbers as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) from: FromArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+}
+
 #[derive(Args, Debug)]
 pub(super) struct DevicesArgs {
     /// As JSON
@@ -205,6 +326,18 @@ fn param(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a whole number from 1 on".to_owned())
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0).ok_or_else(|| "expected a number from 0 on".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| (0.0..=1.0).contains(x)).ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

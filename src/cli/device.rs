@@ -79,6 +79,11 @@ impl Chosen {
         }
     }
 
+    /// The graphics processor that was chosen; `None` is the processor.
+    pub(super) fn choice(&self) -> Option<Choice> {
+        self.gpu
+    }
+
     /// What its results are comparable with.
     pub(super) fn numerics(&self) -> Numerics {
         Numerics::f32(if self.gpu.is_some() { DeviceClass::Gpu } else { DeviceClass::Cpu })

@@ -10,12 +10,15 @@ mod eval;
 mod format;
 pub mod help;
 mod interrupt;
+mod network;
 mod open;
 mod out;
 mod plan;
 mod progress;
 pub mod render;
 mod run;
+mod score;
+mod talk;
 mod view;
 
 use std::process::ExitCode;
@@ -52,6 +55,9 @@ pub fn main() -> ExitCode {
         Command::Graph(args) => plan::graph(&args),
         Command::Fmt(args) => format::format(&args),
         Command::Eval(args) => eval::eval(&args),
+        Command::Chat(args) => talk::chat(&args),
+        Command::Generate(args) => talk::generate(&args),
+        Command::Score(args) => score::score(&args),
         Command::Devices(args) => devices::devices(&args),
         Command::Help(args) => help::help(&args),
     };

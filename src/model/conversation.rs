@@ -146,11 +146,7 @@ impl Conversation {
 /// How a dialogue is rendered as a prompt.
 fn opening(dialogue: &[Turn]) -> Options {
     let continued = dialogue.last().is_some_and(|turn| turn.role == Role::Assistant);
-    Options {
-        add_generation_prompt: !continued,
-        continue_final_message: continued.then(|| "content".to_owned()),
-        ..Options::default()
-    }
+    Options { add_generation_prompt: !continued, continue_final_message: continued.then(|| "content".to_owned()), ..Options::default() }
 }
 
 fn unstable(turn: usize, before: &str, whole: &str) -> DialogueError {

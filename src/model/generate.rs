@@ -62,12 +62,14 @@ pub struct Extras<'a> {
     pub constraint: Option<&'a Constraint<'a>>,
     /// Told how many samples are finished and how many tokens were drawn, after every step.
     pub observe: Option<&'a mut dyn FnMut(usize, usize)>,
+    /// Told each request's tokens so far, after every step that drew one for it.
+    pub said: Option<&'a mut dyn FnMut(usize, &[u32])>,
 }
 
 impl std::fmt::Debug for Extras<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let given = (self.constraint.is_some(), self.observe.is_some());
-        f.debug_struct("Extras").field("constraint", &given.0).field("observe", &given.1).finish()
+        let given = [self.constraint.is_some(), self.observe.is_some(), self.said.is_some()];
+        f.debug_struct("Extras").field("constraint", &given[0]).field("observe", &given[1]).field("said", &given[2]).finish()
     }
 }
 
@@ -161,7 +163,7 @@ impl Engine {
             let logits = self.decode(network, &step)?;
             let choices = run.choose(&step, &logits, network.spec.vocabulary, extras.constraint);
             drawn += choices.len();
-            run.append(&choices);
+            run.append(&choices, &mut extras.said);
             if let Some(observe) = &mut extras.observe {
                 observe(run.next - run.slots.len(), drawn);
             }
@@ -303,11 +305,14 @@ impl Run<'_> {
     }
 
     /// Adds the drawn tokens, and ends what is at its end.
-    fn append(&mut self, choices: &[Choice]) {
+    fn append(&mut self, choices: &[Choice], said: &mut Option<&mut dyn FnMut(usize, &[u32])>) {
         let mut going = Vec::with_capacity(self.slots.len());
         for (mut slot, choice) in std::mem::take(&mut self.slots).into_iter().zip(choices) {
             slot.tokens.push(choice.token);
             slot.logps.push(choice.logp);
+            if let Some(said) = said {
+                said(slot.request, &slot.tokens);
+            }
             let ended = self.tokenizer.end().contains(&choice.token) || self.stopped(&slot);
             if ended || slot.tokens.len() >= self.sampling.max_tokens {
                 self.give_back(&slot);

@@ -18,6 +18,12 @@ mod store;
 mod stored;
 mod work;
 
+use std::path::Path;
+
+use crate::formula::expr::{Output, StageId};
+use crate::plan::Plan;
+use crate::stage::{Artifact, Failure};
+
 pub use event::{Event, Tally, diagnostic_json};
 pub use export::refusals as export_refusals;
 pub use judge::{Shown, Verdict, number, plain};
@@ -50,3 +56,12 @@ pub const CODES: &[(&str, &str)] = &[
     ("align::run::checkpoint", "A checkpoint is whole and still not one that this stage can go on from."),
     ("align::run::no_round", "Every round of a loop was dropped by a gate, so there is none to keep."),
 ];
+
+/// What a stage of a plan made, if it has run: for looking at it outside of a run.
+///
+/// # Errors
+/// When it has not run, or what it made is damaged.
+pub fn made(plan: &Plan, store: &Store, root: &Path, stage: StageId) -> Result<Artifact, Failure> {
+    let artifacts = artifacts::Artifacts::new(plan, store, root);
+    Ok(artifacts.open(&Output { stage, path: Vec::new() })?)
+}
