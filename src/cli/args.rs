@@ -31,6 +31,8 @@ pub(super) enum Command {
     Fmt(FmtArgs),
     /// Evaluate an objective or `fn` at given numbers, with its derivatives
     Eval(EvalArgs),
+    /// Show what a data file holds, and how a recipe reads it
+    Data(DataArgs),
     /// List the devices and measure them
     Devices(DevicesArgs),
     /// Show a stage, objective, type or diagnostic code
@@ -183,6 +185,21 @@ pub(super) struct EvalArgs {
     #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = param)]
     pub(super) params: Vec<(String, String)>,
     /// The answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DataArgs {
+    /// The data file
+    pub(super) file: PathBuf,
+    /// Count tokens as this model reads them: a folder, a `.safetensors` or a `.gguf` file
+    #[arg(long, value_name = "MODEL")]
+    pub(super) model: Option<PathBuf>,
+    /// How many of the first rows to show
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(super) rows: usize,
+    /// As JSON
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod data;
 mod device;
 mod devices;
 mod eval;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Graph(args) => plan::graph(&args),
         Command::Fmt(args) => format::format(&args),
         Command::Eval(args) => eval::eval(&args),
+        Command::Data(args) => data::data(&args),
         Command::Devices(args) => devices::devices(&args),
         Command::Help(args) => help::help(&args),
     };
