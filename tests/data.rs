@@ -34,6 +34,14 @@ fn gzip(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn zstandard(text: &str) -> Vec<u8> {
+    zstd::encode_all(text.as_bytes(), 3).unwrap()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
 fn texts(table: &Table, column: &str) -> Vec<String> {
     let show = |cell| match cell {
         Cell::Text(text) => text.to_string(),
@@ -67,6 +75,11 @@ fn every_format_gives_the_same_table() {
         folder.file("c.json", list),
         folder.file("d.json", lines),
         folder.file("e.json.gz", gzip(list)),
+        folder.file("k.jsonl.zst", zstandard(lines)),
+        folder.file("l.csv.zst", zstandard("n,text\n1,\"a, b\"\n2,c\n")),
+        folder.file("m.jsonl", zstandard(lines)),
+        folder.file("n.json", format!("{{\"version\": \"1.0\", \"data\": {list}}}")),
+        folder.file("o.json", format!("{{\n \"rows\": {list}\n}}")),
         folder.file("f.csv", "n,text\n1,\"a, b\"\n2,c\n"),
         folder.file("g.tsv", "text\tn\na, b\t1\nc\t2\n"),
         folder.file("h.jsonl", gzip(lines)),
@@ -188,7 +201,7 @@ fn what_is_inside_a_column_is_named() {
     assert_eq!(
         told(&path, &row(&[("prompt", Type::Dialogue)])),
         [
-            "wrong_type: `.prompt[1]` on line 1 of `x.jsonl` at column 47: expected a turn, `{role, content}`, found {role, content}",
+            "wrong_type: `.prompt[1].role` on line 1 of `x.jsonl` at column 56: expected `system`, `user` or `assistant`, found \"robot\"",
             "wrong_type: `.prompt` on line 2 of `x.jsonl` at column 12: expected a text or a list of turns, found 3",
         ]
     );
@@ -196,7 +209,9 @@ fn what_is_inside_a_column_is_named() {
         folder.file("y.jsonl", "{\"chosen\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}");
     assert_eq!(
         told(&path, &row(&[("chosen", Type::Completion)])),
-        ["wrong_type: `.chosen` on line 1 of `y.jsonl` at column 12: expected a text, found a dialogue of 2 turns",]
+        [
+            "wrong_type: `.chosen` on line 1 of `y.jsonl` at column 12: expected a text or one turn of the assistant, found a dialogue of 2 turns",
+        ]
     );
 }
 
@@ -240,6 +255,158 @@ fn packed_data_that_ends_early_is_not_read_in_part() {
 }
 
 #[test]
+fn what_a_file_is_instead_is_said() {
+    let folder = Folder::new();
+    let wide: Vec<u8> = "{\"text\": \"a\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = [b"\xff\xfe".as_slice(), &wide].concat();
+    let page = "\n<!DOCTYPE html>\n<html><head><title>404</title>";
+    let packed = gzip("{\"text\": \"a\"}\n");
+    let cases: [(&str, &[u8], &str); 12] = [
+        ("page.json", page.as_bytes(), "other_content: `page.json` is a web page"),
+        ("page.jsonl.gz", page.as_bytes(), "other_content: `page.jsonl.gz` is a web page"),
+        ("inside.jsonl.gz", &gzip(page), "other_content: `inside.jsonl.gz` is a web page"),
+        ("page.parquet", page.as_bytes(), "other_content: `page.parquet` is a web page"),
+        ("page.csv", page.as_bytes(), "other_content: `page.csv` is a web page"),
+        (
+            "refused.jsonl",
+            b"<?xml version=\"1.0\"?><Error><Code>AccessDenied",
+            "other_content: `refused.jsonl` is a server's answer in XML",
+        ),
+        (
+            "pointer.parquet",
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "other_content: `pointer.parquet` is a Git LFS pointer, not the file it points to",
+        ),
+        ("table.jsonl", b"PAR1....", "other_content: `table.jsonl` is Parquet data"),
+        ("files.json", b"PK\x03\x04...", "other_content: `files.json` is a zip archive"),
+        ("twice.jsonl.zst", &zstd::encode_all(&packed[..], 3).unwrap(), "other_content: `twice.jsonl.zst` is packed once more"),
+        ("wide.jsonl", &marked, "not_utf8: `wide.jsonl` is UTF-16 text"),
+        ("unmarked.csv", &wide, "not_utf8: `unmarked.csv` is UTF-16 text"),
+    ];
+    for (name, bytes, message) in cases {
+        let told = told(&folder.file(name, bytes), &text());
+        assert_eq!((told.len(), told[0].split(" | ").next().unwrap()), (1, message));
+        assert!(told[0].contains(" | "), "help for {name}");
+    }
+    let path = folder.file("x.jsonl.zst", "{\"text\": \"not packed\"}");
+    assert_eq!(told(&path, &text()), ["damaged: `x.jsonl.zst` is not zstd data, whatever its name says"]);
+    let path = folder.file("notes.txt", "<html> is how a page begins");
+    assert_eq!(told(&path, &text()), [""; 0]);
+}
+
+#[test]
+fn parquet_of_every_kind_gives_what_was_written() {
+    let turns = Type::Dialogue;
+    let optional = |ty| Type::Optional(Box::new(ty));
+    let asked = row(&[
+        ("prompt", Type::Text),
+        ("chosen", turns.clone()),
+        ("rejected", turns),
+        ("score", Type::Float),
+        ("n", Type::Int),
+        ("label", optional(Type::Bool)),
+    ]);
+    let expected = read(&fixture("pairs.jsonl"), &asked, None).unwrap();
+    assert_eq!(expected.len(), 23);
+    for kind in ["none", "snappy", "zstd", "gzip", "lz4", "v2", "legacy"] {
+        let path = fixture(&format!("pairs-{kind}.parquet"));
+        assert_eq!(read(&path, &asked, None).unwrap(), expected, "{kind}");
+        assert_eq!(read(&path, &asked, Some(12)).unwrap().len(), 12);
+        assert_eq!(schema(&path).unwrap(), asked, "{kind}");
+        let some = row(&[("n", Type::Int)]);
+        assert_eq!(read(&path, &some, None).unwrap().column("n"), expected.column("n"), "only what is asked for");
+    }
+    let folder = Folder::new();
+    let bytes = std::fs::read(fixture("pairs-snappy.parquet")).unwrap();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&bytes).unwrap();
+    let path = folder.file("x.parquet.gz", packed.finish().unwrap());
+    assert_eq!(read(&path, &asked, None).unwrap(), expected);
+    let path = folder.file("x.parquet.zst", zstd::encode_all(&bytes[..], 3).unwrap());
+    assert_eq!(read(&path, &asked, None).unwrap(), expected);
+}
+
+#[test]
+fn parquet_types_become_the_languages_own() {
+    let table = read(&fixture("odd.parquet"), &Row::new(), None).unwrap();
+    let lines = std::fs::read_to_string(fixture("odd.jsonl")).unwrap();
+    let mut compared = 0;
+    for (at, line) in lines.lines().enumerate() {
+        let told: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        for (name, cell) in table.row(at).filter(|(name, _)| told.contains_key(&***name)) {
+            assert_eq!(cell.to_json(), told[&**name], "`{name}` in row {}", at + 1);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 39);
+    assert_eq!(texts(&table, "when")[0], "2024-02-29 12:30:00.000 +00:00");
+}
+
+#[test]
+fn what_is_wrong_with_parquet_has_a_row_or_a_column() {
+    let asked = row(&[("prompt", Type::Float), ("label", Type::Bool)]);
+    assert_eq!(
+        told(&fixture("pairs-zstd.parquet"), &asked),
+        [
+            "wrong_type: `.label` on row 1 of `pairs-zstd.parquet`: expected Bool, found null | the same on rows 6, 11, 16 and 21",
+            "wrong_type: `.prompt` on row 1 of `pairs-zstd.parquet`: expected Float, found \"question 0\" | the same on rows 2, 3, 4, 5 and 18 more",
+        ]
+    );
+    assert_eq!(
+        told(&fixture("pairs-zstd.parquet"), &row(&[("completion", Type::Text), ("n", Type::Int)])),
+        [
+            "missing_column: column `.completion` is missing in `pairs-zstd.parquet`; it has `prompt`, `chosen`, `rejected`, `score`, `n`, `label` \
+             | state the columns that it has after `as`, then build the others with `.select(…)`",
+        ]
+    );
+    assert_eq!(
+        told(&fixture("pairs-brotli.parquet"), &row(&[("n", Type::Int)]))[0].split(" | ").next(),
+        Some("wrong_type: column `.n` of `pairs-brotli.parquet` has pages packed as BROTLI: write it with zstd, snappy, gzip or lz4")
+    );
+    assert_eq!(told(&fixture("no-rows.parquet"), &row(&[("n", Type::Int)])), ["no_rows: `no-rows.parquet` has no rows"]);
+    assert_eq!(
+        told(&fixture("nan.parquet"), &row(&[("score", Type::Float)])),
+        ["broken_line: row 2 of `nan.parquet` is broken: `.score` holds NaN; a value that is missing is null"]
+    );
+    assert_eq!(
+        told(&fixture("bytes.parquet"), &row(&[("raw", Type::Text)])),
+        ["broken_line: row 1 of `bytes.parquet` is broken: `.raw` holds bytes that are not UTF-8 text"]
+    );
+    assert_eq!(told(&fixture("bytes.parquet"), &text()), [""; 0], "what is not asked for does no harm");
+    let counted = read(&fixture("nanoseconds.parquet"), &row(&[("at", Type::Int)]), None).unwrap();
+    assert_eq!(counted.column("at").unwrap(), [Cell::Int(1), Cell::Int(2)], "times finer than microseconds are their counts");
+    let folder = Folder::new();
+    let bytes = std::fs::read(fixture("pairs-none.parquet")).unwrap();
+    let cut = folder.file("x.parquet", &bytes[..bytes.len() / 2]);
+    assert_eq!(
+        told(&cut, &text()),
+        ["cut_short: `x.parquet` ends early: the description of its columns, at its end, is not there | copy or download the file again"]
+    );
+    assert_eq!(
+        told(&folder.file("y.parquet", "no such thing"), &text()),
+        [
+            "damaged: `y.parquet` cannot be read as Parquet: its packed data is damaged (it does not begin as Parquet does) | copy or download the file again"
+        ]
+    );
+    assert_eq!(told(&folder.file("z.parquet", ""), &text()), ["no_rows: `z.parquet` has no rows"]);
+}
+
+#[test]
+fn damaged_parquet_ends_in_mistakes() {
+    let folder = Folder::new();
+    for name in ["pairs-snappy", "pairs-zstd", "pairs-v2", "pairs-legacy", "odd"] {
+        let whole = std::fs::read(fixture(&format!("{name}.parquet"))).unwrap();
+        for at in (0..whole.len()).step_by(13).chain([411.min(whole.len() - 1)]) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            let path = folder.file("x.parquet", bytes);
+            let read = std::panic::catch_unwind(|| (read(&path, &Row::new(), None).map(|table| table.len()), schema(&path).is_ok()));
+            assert!(read.is_ok(), "{name} with byte {at} changed");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_read_at_all_says_why() {
     let folder = Folder::new();
     let path = folder.file("preferences.jsonl", "");
@@ -250,11 +417,11 @@ fn what_cannot_be_read_at_all_says_why() {
         told(&path.with_file_name("preference.jsonl"), &text()),
         ["missing_file: `preference.jsonl` does not exist | did you mean `preferences.jsonl`?"]
     );
-    let parquet = folder.file("x.parquet", "PAR1");
+    let sheet = folder.file("x.xlsx", "PK");
     assert_eq!(
-        told(&parquet, &text()),
+        told(&sheet, &text()),
         [
-            "unknown_format: `x.parquet` has no format that can be read | `.jsonl`, `.json`, `.csv`, `.tsv` and `.txt` are read, each also as `.gz`",
+            "unknown_format: `x.xlsx` has no format that can be read | `.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet` and `.txt` are read, each also as `.gz` and `.zst`",
         ]
     );
     let named_folder = folder.0.path().join("f.jsonl");
@@ -311,8 +478,9 @@ fn every_code_has_a_case() {
     let folder = Folder::new();
     std::fs::create_dir(folder.0.path().join("f.jsonl")).unwrap();
     let packed = gzip("{\"text\": \"some text\"}\n");
-    let files: [(&str, &[u8]); 8] = [
-        ("a.parquet", b"PAR1"),
+    let files: [(&str, &[u8]); 9] = [
+        ("a.xlsx", b"PK"),
+        ("k.json", b"<!doctype html>"),
         ("b.jsonl.gz", b"no gzip"),
         ("c.jsonl.gz", &packed[..packed.len() - 4]),
         ("d.jsonl", b"{\"text\": \"\xff\"}"),

@@ -28,8 +28,11 @@ type Setup = fn(&Folder);
 const CASES: &[(&str, &str, Setup)] = &[
     ("data::missing_file", "x = load_data(\"prefs.jsonl\") as Preference", |f| f.write("preferences.jsonl", "{}\n")),
     ("data::unreadable", "x = load_data(\"prefs.jsonl\") as Preference", |f| f.folder("prefs.jsonl")),
-    ("data::unknown_format", "x = load_data(\"prefs.parquet\") as Preference", |f| f.write("prefs.parquet", "PAR1")),
-    ("data::damaged", "x = load_data(\"prefs.jsonl.gz\") as Preference", |f| f.write("prefs.jsonl.gz", "<html>not found</html>")),
+    ("data::unknown_format", "x = load_data(\"prefs.xlsx\") as Preference", |f| f.write("prefs.xlsx", "PK")),
+    ("data::damaged", "x = load_data(\"prefs.jsonl.zst\") as Preference", |f| f.write("prefs.jsonl.zst", "{}\n")),
+    ("data::other_content", "x = load_data(\"prefs.json\") as Preference", |f| {
+        f.write("prefs.json", "<!doctype html>\n<html>not found</html>");
+    }),
     ("data::cut_short", "x = load_data(\"prefs.jsonl.gz\") as Preference", |f| {
         let packed = gzip(&prefs(2000));
         f.write("prefs.jsonl.gz", &packed[..packed.len() / 2]);

@@ -37,6 +37,8 @@ pub(super) enum Command {
     Generate(GenerateArgs),
     /// Show what a network thinks of a text, token by token
     Score(ScoreArgs),
+    /// Show what a data file holds, and how a recipe reads it
+    Data(DataArgs),
     /// List the devices and measure them
     Devices(DevicesArgs),
     /// Show a stage, objective, type or diagnostic code
@@ -306,6 +308,21 @@ pub(super) struct ScoreArgs {
     pub(super) from: FromArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DataArgs {
+    /// The data file
+    pub(super) file: PathBuf,
+    /// Count tokens as this model reads them: a folder, a `.safetensors` or a `.gguf` file
+    #[arg(long, value_name = "MODEL")]
+    pub(super) model: Option<PathBuf>,
+    /// How many of the first rows to show
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(super) rows: usize,
+    /// As JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod data;
 mod device;
 mod devices;
 mod eval;
@@ -58,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Chat(args) => talk::chat(&args),
         Command::Generate(args) => talk::generate(&args),
         Command::Score(args) => score::score(&args),
+        Command::Data(args) => data::data(&args),
         Command::Devices(args) => devices::devices(&args),
         Command::Help(args) => help::help(&args),
     };

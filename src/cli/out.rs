@@ -52,6 +52,12 @@ pub(super) fn colors() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Columns of the terminal that standard output goes to, or those of a page that is pleasant to read.
+pub(super) fn page() -> usize {
+    let wide = if io::stdout().is_terminal() { usize::from(console::Term::stdout().size().1) } else { 100 };
+    wide.clamp(40, 120)
+}
+
 /// Columns of the terminal that standard error goes to.
 fn width() -> usize {
     usize::from(console::Term::stderr().size().1)

@@ -46,7 +46,7 @@ fn table(plan: &Plan) -> String {
 }
 
 /// Cells in columns of equal width, without trailing space.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -1,10 +1,10 @@
-//! A JSON list of objects, over as many lines as it likes.
+//! A JSON list of objects, over as many lines as it likes, by itself or as the one list of an object.
 
 use std::io::BufRead;
 use std::ops::ControlFlow;
 
 use super::fault::{Fault, Problem};
-use super::fit::shown;
+use super::fit::{is_turns, shown};
 use super::format::{Record, Sink, problem, unmarked};
 use super::json::{self, Node, NodeKind};
 use super::jsonl::{self, character};
@@ -41,19 +41,41 @@ fn items(text: &str, sink: &mut Sink<'_>) {
     }
 }
 
-/// One object over several lines is one row.
+/// One object over several lines is one row, unless it is the wrapping of its rows.
 fn object_or_lines(text: &str, sink: &mut Sink<'_>) {
     match json::parse(text) {
         Ok(node) => {
-            let _ = sink(row(text, node));
+            let rows = wrapped(node).unwrap_or_else(|row| vec![row]);
+            let _ = rows.into_iter().try_for_each(|node| sink(row(text, node)));
         }
         Err(_) => jsonl::rows(text.as_bytes(), sink),
     }
 }
 
+/// The rows in an object that is no row itself: beside its one list of objects it has at most numbers and texts about
+/// them. A list of turns is a value of a row.
+fn wrapped(node: Node) -> Result<Vec<Node>, Node> {
+    let NodeKind::Object(fields) = &node.kind else { return Err(node) };
+    let lists: Vec<usize> = (0..fields.len()).filter(|at| matches!(fields[*at].1.kind, NodeKind::List(_) | NodeKind::Object(_))).collect();
+    let [only] = lists[..] else { return Err(node) };
+    let is_object = |item: &Node| matches!(item.kind, NodeKind::Object(_));
+    let holds_rows = match &fields[only].1.kind {
+        NodeKind::List(items) if items.is_empty() => fields.len() == 1,
+        NodeKind::List(items) => items.iter().all(is_object) && !is_turns(&fields[only].1),
+        _ => false,
+    };
+    match node.kind {
+        NodeKind::Object(mut fields) if holds_rows => match fields.swap_remove(only).1.kind {
+            NodeKind::List(items) => Ok(items),
+            _ => Ok(Vec::new()),
+        },
+        kind => Err(Node { kind, ..node }),
+    }
+}
+
 fn row(text: &str, node: Node) -> Result<Record<'_>, Fault> {
     match node.kind {
-        NodeKind::Object(fields) => Ok(Record { line: 1, text: Some(text), fields }),
+        NodeKind::Object(fields) => Ok(Record { line: 1, text: Some(text), fields, has: None }),
         _ => Err(fault(text, node.at, Problem::NoRow { found: shown(&node) })),
     }
 }

@@ -5,9 +5,16 @@ pub const FILES: &[(&str, &str)] = &[
     ("align::data::missing_file", "A data file is not there. Paths start at the folder of the recipe."),
     ("align::data::unreadable", "A data file is there and cannot be opened: it may be a folder, or the permissions may not allow it."),
     ("align::data::unknown_format", "The ending of a data file's name is none that can be read."),
-    ("align::data::damaged", "The packed data of a `.gz` file contradicts itself, or is not gzip data at all."),
-    ("align::data::cut_short", "The packed data of a `.gz` file ends early, as after a broken download. Nothing of it is used."),
-    ("align::data::not_utf8", "A line holds bytes that are not UTF-8 text."),
+    ("align::data::damaged", "The packed data of a `.gz`, `.zst` or `.parquet` file contradicts itself, or is no such data at all."),
+    (
+        "align::data::cut_short",
+        "The packed data of a `.gz`, `.zst` or `.parquet` file ends early, as after a broken download. Nothing of it is used.",
+    ),
+    (
+        "align::data::other_content",
+        "A file holds something else than its name promises: a web page, a Git LFS pointer, an archive, another format. It was most likely saved or downloaded the wrong way.",
+    ),
+    ("align::data::not_utf8", "A file or a line of it is not UTF-8 text: its bytes are of another encoding."),
     ("align::data::no_rows", "A data file has no rows."),
     (
         "align::data::broken_line",

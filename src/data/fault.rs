@@ -7,7 +7,7 @@ use crate::diagnostic::grouped;
 /// One mistake in one row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// 1 for the first line of the (unpacked) file.
+    /// 1 for the first line of the (unpacked) file, or for the first row where there are no lines.
     pub line: usize,
     /// In characters, 1 for the first; unknown in formats whose fields have no fixed place.
     pub column: Option<usize>,
@@ -93,12 +93,12 @@ impl Group {
         }
     }
 
-    /// `lines 7, 9 and 4,010 more`, without the first.
-    pub fn further_lines(&self) -> Option<String> {
+    /// `lines 7, 9 and 4,010 more`, without the first; `unit` is what is counted.
+    pub fn further_lines(&self, unit: &str) -> Option<String> {
         let named: Vec<String> = self.lines.iter().skip(1).map(|line| grouped(*line)).collect();
         let more = self.count - self.lines.len();
         let (last, before) = named.split_last()?;
-        let word = if self.count == 2 { "line" } else { "lines" };
+        let word = if self.count == 2 { unit.to_owned() } else { format!("{unit}s") };
         Some(match (before, more) {
             ([], 0) => format!("{word} {last}"),
             (before, 0) => format!("{word} {} and {last}", before.join(", ")),
@@ -147,13 +147,13 @@ mod tests {
     fn equal_mistakes_are_told_once() {
         let mut faults = Faults { rows: 9000, ..Faults::default() };
         faults.add(wrong(3, "a[0].b"));
-        assert_eq!(faults.groups[0].further_lines(), None);
+        assert_eq!(faults.groups[0].further_lines("line"), None);
         faults.add(wrong(7, "a[12].b"));
-        assert_eq!(faults.groups[0].further_lines().as_deref(), Some("line 7"));
+        assert_eq!(faults.groups[0].further_lines("line").as_deref(), Some("line 7"));
         faults.add(wrong(1009, "a[1].b"));
-        assert_eq!(faults.groups[0].further_lines().as_deref(), Some("lines 7 and 1,009"));
+        assert_eq!(faults.groups[0].further_lines("line").as_deref(), Some("lines 7 and 1,009"));
         (1010..5000).for_each(|line| faults.add(wrong(line, "a[1].b")));
-        assert_eq!(faults.groups[0].further_lines().as_deref(), Some("lines 7, 1,009, 1,010, 1,011 and 3,988 more"));
+        assert_eq!(faults.groups[0].further_lines("line").as_deref(), Some("lines 7, 1,009, 1,010, 1,011 and 3,988 more"));
         faults.add(wrong(4, "c"));
         assert_eq!(faults.groups.len(), 2);
     }

@@ -75,7 +75,7 @@ pub fn shown(node: &Node) -> String {
         NodeKind::Int(i) => i.to_string(),
         NodeKind::Float(x) => x.to_string(),
         NodeKind::Text(text) | NodeKind::Bare(text) => cut(text),
-        NodeKind::List(items) if items.len() > 1 && items.iter().all(|item| turn(item).is_some()) => {
+        NodeKind::List(items) if items.len() > 1 && items.iter().all(|item| turn(item).is_ok()) => {
             format!("a dialogue of {} turns", items.len())
         }
         NodeKind::List(items) => format!("a list of {}", items.len()),
@@ -89,7 +89,7 @@ pub fn shown(node: &Node) -> String {
 fn wrong(node: &Node, ty: &Type) -> Mismatch {
     let expected = match ty {
         Type::Dialogue => "a text or a list of turns".into(),
-        Type::Completion => "a text".into(),
+        Type::Completion => "a text or one turn of the assistant".into(),
         Type::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or "),
         _ => ty.to_string(),
     };
@@ -154,36 +154,89 @@ fn float(node: &Node) -> Option<f64> {
 fn dialogue(node: &Node) -> Result<Dialogue, Mismatch> {
     match &node.kind {
         NodeKind::Text(text) => Ok(vec![Turn { role: Role::User, text: text.clone() }]),
-        NodeKind::List(turns) => list(turns, |item| {
-            turn(item).ok_or_else(|| Mismatch { expected: "a turn, `{role, content}`".into(), ..wrong(item, &Type::Dialogue) })
-        }),
+        NodeKind::List(turns) => list(turns, turn),
         _ => Err(wrong(node, &Type::Dialogue)),
     }
 }
 
-fn turn(node: &Node) -> Option<Turn> {
-    let NodeKind::Object(fields) = &node.kind else { return None };
-    let text = |name: &str| match &field(fields, name)?.kind {
-        NodeKind::Text(text) => Some(text),
+/// Whether a value is meant as turns, sound or not.
+pub(super) fn is_turns(node: &Node) -> bool {
+    let has_speaker = |item: &Node| match &item.kind {
+        NodeKind::Object(fields) => ["role", "from"].iter().any(|name| field(fields, name).is_some()),
+        _ => false,
+    };
+    matches!(&node.kind, NodeKind::List(items) if !items.is_empty() && items.iter().all(has_speaker))
+}
+
+/// Who speaks, in the words of data sets in circulation.
+const SPEAKERS: &[(&str, Role)] = &[
+    ("human", Role::User),
+    ("gpt", Role::Assistant),
+    ("chatgpt", Role::Assistant),
+    ("model", Role::Assistant),
+    ("bot", Role::Assistant),
+    ("developer", Role::System),
+];
+
+/// The fields that a turn's text may be in.
+const SAID: [&str; 3] = ["content", "text", "value"];
+/// Fields that make a turn more than its text.
+const CALLS: [&str; 2] = ["tool_calls", "function_call"];
+
+/// One turn. What its text would not say (a call, a picture, a tool's answer) is refused, never left out.
+fn turn(node: &Node) -> Result<Turn, Mismatch> {
+    let no_turn = |expected: &str| Mismatch { expected: expected.into(), ..wrong(node, &Type::Dialogue) };
+    let NodeKind::Object(fields) = &node.kind else { return Err(no_turn("a turn, `{role, content}`")) };
+    let is_there = |name: &&str| field(fields, name).is_some_and(|value| !matches!(&value.kind, NodeKind::Null));
+    let value = |name: &str| field(fields, name).expect("it is there");
+    let speaker = ["role", "from"].into_iter().find(|name| is_there(name)).ok_or_else(|| no_turn("a turn, `{role, content}`"))?;
+    let call = CALLS.into_iter().find(|name| is_there(name) && !matches!(&value(name).kind, NodeKind::List(calls) if calls.is_empty()));
+    if let Some(call) = call {
+        let found = format!("`{call}`: calls of tools are not read");
+        return Err(Mismatch { expected: "a turn that is text".into(), found, at: value(call).at, inside: format!(".{call}") });
+    }
+    let role = role(value(speaker)).map_err(under(|| format!(".{speaker}")))?;
+    let said = SAID.into_iter().find(|name| is_there(name)).or_else(|| SAID.into_iter().find(|name| field(fields, name).is_some()));
+    let said = said.ok_or_else(|| no_turn("a turn, `{role, content}`"))?;
+    Ok(Turn { role, text: said_in(value(said)).map_err(under(|| format!(".{said}")))? })
+}
+
+fn role(node: &Node) -> Result<Role, Mismatch> {
+    let known = |name: &str| {
+        let name = name.to_lowercase();
+        Role::from_name(&name).or_else(|| SPEAKERS.iter().find(|(known, _)| *known == name).map(|(_, role)| *role))
+    };
+    let found = match &node.kind {
+        NodeKind::Text(name) => known(name),
         _ => None,
     };
-    let role = match &**text("role").or_else(|| text("from"))? {
-        "human" => Role::User,
-        "gpt" | "model" => Role::Assistant,
-        name => Role::from_name(name)?,
+    found.ok_or_else(|| Mismatch { expected: "`system`, `user` or `assistant`".into(), ..wrong(node, &Type::Text) })
+}
+
+/// A turn's text; parts of text follow one another.
+fn said_in(node: &Node) -> Result<Arc<str>, Mismatch> {
+    let part = |item: &Node| match &item.kind {
+        NodeKind::Object(fields) => match field(fields, "text").map(|text| &text.kind) {
+            Some(NodeKind::Text(text)) => Ok(text.to_string()),
+            _ => Err(Mismatch { expected: "a part that is text".into(), ..wrong(item, &Type::Text) }),
+        },
+        _ => Err(Mismatch { expected: "a part that is text".into(), ..wrong(item, &Type::Text) }),
     };
-    let said = text("content").or_else(|| text("text")).or_else(|| text("value"))?;
-    Some(Turn { role, text: said.clone() })
+    match &node.kind {
+        NodeKind::Text(text) => Ok(text.clone()),
+        NodeKind::List(parts) if !parts.is_empty() => Ok(list(parts, part)?.concat().into()),
+        _ => Err(wrong(node, &Type::Text)),
+    }
 }
 
 fn completion(node: &Node) -> Result<Completion, Mismatch> {
-    let written = |text: &Arc<str>| Completion { text: text.clone(), tokens: None, finished: true };
     match &node.kind {
-        NodeKind::Text(text) => Ok(written(text)),
-        NodeKind::Object(fields) => {
-            let said = turn(node).filter(|turn| turn.role == Role::Assistant);
-            said.map(|turn| written(&turn.text)).or_else(|| stored(fields)).ok_or_else(|| wrong(node, &Type::Completion))
-        }
+        NodeKind::Text(text) => Ok(Completion::written(text.clone())),
+        NodeKind::Object(fields) if ["role", "from"].iter().any(|name| field(fields, name).is_some()) => match turn(node)? {
+            Turn { role: Role::Assistant, text } => Ok(Completion::written(text)),
+            Turn { role, .. } => Err(Mismatch { found: format!("a turn of the {}", role.name()), ..wrong(node, &Type::Completion) }),
+        },
+        NodeKind::Object(fields) => stored(fields).ok_or_else(|| wrong(node, &Type::Completion)),
         NodeKind::List(turns) => match &turns[..] {
             [one] if matches!(one.kind, NodeKind::Object(_)) => completion(one).map_err(under(|| "[0]".into())),
             _ => Err(wrong(node, &Type::Completion)),
@@ -259,6 +312,32 @@ mod tests {
     }
 
     #[test]
+    fn turns_are_their_text_or_nothing() {
+        assert_eq!(
+            turns(r#"[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]"#),
+            [(Role::User, "ab".into())]
+        );
+        assert_eq!(turns(r#"[{"from":"Human","value":"a","content":null,"tool_calls":[]}]"#), [(Role::User, "a".into())]);
+        for (turn, inside, found) in [
+            (r#"{"role":"assistant","content":null}"#, "[0].content", "null"),
+            (
+                r#"{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}"#,
+                "[0].tool_calls",
+                "`tool_calls`: calls of tools are not read",
+            ),
+            (r#"{"role":"tool","content":"42"}"#, "[0].role", "\"tool\""),
+            (r#"{"role":"user","content":[{"type":"image_url","image_url":"x"}]}"#, "[0].content[0]", "{type, image_url}"),
+            (r#"{"role":"user"}"#, "[0]", "{role}"),
+            (r#"{"content":"x"}"#, "[0]", "{content}"),
+            ("3", "[0]", "3"),
+        ] {
+            let error = read(&format!("[{turn}]"), &Type::Dialogue).unwrap_err();
+            assert_eq!((&*error.inside, &*error.found), (inside, found), "{turn}");
+        }
+        assert_eq!(read(r#"{"from":"human","value":"yo"}"#, &Type::Completion).unwrap_err().found, "a turn of the user");
+    }
+
+    #[test]
     fn numbers_fit_where_nothing_is_lost() {
         assert_eq!(read("3", &Type::Float), Ok(Cell::Float(3.0)));
         assert_eq!(read("3.0", &Type::Int), Ok(Cell::Int(3)));
@@ -272,7 +351,7 @@ mod tests {
     #[test]
     fn a_mismatch_says_where() {
         let error = read(r#"[{"role":"user","content":"a"},{"role":"robot","content":"b"}]"#, &Type::Dialogue).unwrap_err();
-        assert_eq!((error.at, &*error.inside, &*error.found), (31, "[1]", "{role, content}"));
+        assert_eq!((error.at, &*error.inside, &*error.found), (39, "[1].role", "\"robot\""));
         let row = Row::from([("a".into(), Type::List(Box::new(Type::Int)))]);
         let error = read(r#"{"a":[1,"two"]}"#, &Type::Record(row.clone())).unwrap_err();
         assert_eq!((&*error.inside, &*error.expected, &*error.found), (".a[1]", "Int", "\"two\""));

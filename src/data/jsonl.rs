@@ -18,7 +18,7 @@ fn row(line: usize, text: &str) -> Result<Record<'_>, Fault> {
     let fault = |at, problem| Fault { line, column: Some(character(text, at)), problem };
     let node = json::parse(text).map_err(|error| fault(error.at, Problem::Broken(error.to_string())))?;
     match node.kind {
-        NodeKind::Object(fields) => Ok(Record { line, text: Some(text), fields }),
+        NodeKind::Object(fields) => Ok(Record { line, text: Some(text), fields, has: None }),
         _ => Err(fault(node.at, Problem::NoRow { found: shown(&node) })),
     }
 }

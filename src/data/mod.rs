@@ -1,6 +1,7 @@
 //! Files as tables: formats, the types that a recipe states, and every mistake in a file with its line and column.
 //!
-//! `check` calls [`schema()`] and [`validate`], which keep no rows; a run calls [`read()`]. Nothing here panics or repairs.
+//! `check` calls [`schema()`] and [`validate`], which keep no rows; a run calls [`read()`], `align data` [`preview()`].
+//! Nothing here panics or repairs.
 
 mod array;
 pub mod codes;
@@ -10,12 +11,18 @@ pub mod fit;
 pub mod format;
 pub mod json;
 mod jsonl;
+pub mod layout;
 pub mod overlap;
+pub mod pack;
+mod parquet;
+pub mod preview;
 pub mod read;
 pub mod schema;
 mod separated;
 pub mod synonym;
+pub mod unpack;
 
 pub use error::ReadError;
+pub use preview::preview;
 pub use read::{read, validate};
 pub use schema::schema;

@@ -43,7 +43,7 @@ pub fn validate(path: &Path, asked: &Row) -> Vec<Diagnostic> {
 /// Gives every sound row and its cells to `each`.
 fn check(path: &Path, asked: &Row, mut each: impl FnMut(&Record<'_>, Vec<Cell>) -> ControlFlow<()>) -> Result<(), ReadError> {
     let mut faults = Faults::default();
-    format::rows(path, &only_column(asked), &mut |record| {
+    format::rows(path, asked, &mut |record| {
         faults.rows += 1;
         let sound = record.map_err(|fault| vec![fault]).and_then(|record| Ok((cells(&record, asked)?, record)));
         match sound {
@@ -59,14 +59,6 @@ fn check(path: &Path, asked: &Row, mut each: impl FnMut(&Record<'_>, Vec<Cell>) 
         faults if !faults.is_empty() => Err(ReadError::Faults { path: path.to_owned(), faults, asked: asked.clone() }),
         Faults { rows: 0, .. } => Err(ReadError::NoRows { path: path.to_owned() }),
         _ => Ok(()),
-    }
-}
-
-/// What the column of a plain text file is called: the one that is asked for, else `text`.
-fn only_column(asked: &Row) -> Arc<str> {
-    match asked.keys().next() {
-        Some(only) if asked.len() == 1 => only.clone(),
-        _ => "text".into(),
     }
 }
 
@@ -87,7 +79,7 @@ fn cells(record: &Record<'_>, asked: &Row) -> Result<Vec<Cell>, Vec<Fault>> {
     if faults.is_empty() { Ok(cells) } else { Err(faults) }
 }
 
-fn wrong_type(record: &Record<'_>, name: &Arc<str>, mismatch: Mismatch) -> Fault {
+pub(super) fn wrong_type(record: &Record<'_>, name: &Arc<str>, mismatch: Mismatch) -> Fault {
     let Mismatch { at, inside, expected, found } = mismatch;
     let problem = Problem::WrongType { field: format!("{name}{inside}"), expected, found };
     match record.text.map(|text| place(text, at)) {
@@ -96,8 +88,8 @@ fn wrong_type(record: &Record<'_>, name: &Arc<str>, mismatch: Mismatch) -> Fault
     }
 }
 
-fn missing(record: &Record<'_>, name: &Arc<str>) -> Fault {
-    let has = record.fields.iter().map(|(name, _)| name.clone()).collect();
+pub(super) fn missing(record: &Record<'_>, name: &Arc<str>) -> Fault {
+    let has = record.has.map_or_else(|| record.fields.iter().map(|(name, _)| name.clone()).collect(), <[_]>::to_vec);
     let start = record.fields.first().map_or(0, |(_, node)| node.at);
     let line = record.text.map_or(0, |text| place(text, start).0 - 1);
     Fault { line: record.line + line, column: None, problem: Problem::Missing { column: name.clone(), has } }

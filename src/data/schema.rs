@@ -24,7 +24,7 @@ const ROWS: usize = 200;
 pub fn schema(path: &Path) -> Result<Row, ReadError> {
     let mut columns: BTreeMap<Arc<str>, (Type, usize)> = BTreeMap::new();
     let (mut rows, mut faults) = (0, Faults::default());
-    format::rows(path, &"text".into(), &mut |record| {
+    format::rows(path, &Row::new(), &mut |record| {
         faults.rows += 1;
         match record {
             Err(fault) => faults.add(fault),

@@ -27,7 +27,7 @@ pub(super) fn rows(reader: impl BufRead, separator: u8, sink: &mut Sink<'_>) {
             Ok(true) => {
                 line = record.position().map_or(line, |place| usize::try_from(place.line()).unwrap_or(usize::MAX));
                 let row = fields(&names, &record).map_err(|problem| Fault { line, column: None, problem });
-                if sink(row.map(|fields| Record { line, text: None, fields })).is_break() {
+                if sink(row.map(|fields| Record { line, text: None, fields, has: None })).is_break() {
                     return;
                 }
             }

@@ -15,6 +15,9 @@ pub(super) fn field(cell: &Cell, name: &str) -> Result<Cell, Cause> {
     let found = match (cell, name) {
         (Cell::None, _) => Some(Cell::None),
         (Cell::Completion(completion), "text") => Some(Cell::Text(completion.text.clone())),
+        // a text where a completion may stand is one that ended
+        (Cell::Text(_), "text") => Some(cell.clone()),
+        (Cell::Text(_), "finished") => Some(Cell::Bool(true)),
         (Cell::Completion(completion), "finished") => Some(Cell::Bool(completion.finished)),
         _ => cell.field(name),
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use regex::Regex;
 use thiserror::Error;
 
-use crate::value::{Cell, Dialogue, Role, Sequence, Turn};
+use crate::value::{Cell, Completion, Dialogue, Role, Sequence, Turn, dialogue};
 
 /// Why a text word has no answer.
 #[derive(Clone, PartialEq, Debug, Error)]
@@ -17,6 +17,8 @@ pub enum TextError {
     Expected { expected: &'static str, found: String },
     #[error("`{pattern}` is no regular expression: {reason}")]
     Pattern { pattern: String, reason: String },
+    #[error("the {what} does not begin with what should be taken off it")]
+    AnotherStart { what: &'static str },
 }
 
 type Answer = Result<Cell, TextError>;
@@ -99,35 +101,64 @@ pub(super) fn assistant(args: &[Cell]) -> Answer {
     one_turn(Role::Assistant, args)
 }
 
-const SPEAKERS: [(&str, Role); 3] = [("System:", Role::System), ("Human:", Role::User), ("Assistant:", Role::Assistant)];
-
 /// `Human: …`, a blank line, `Assistant: …`.
 pub(super) fn transcript(args: &[Cell]) -> Answer {
-    Ok(Cell::text(shown(&*dialogue_of(&args[0])?)))
+    Ok(Cell::text(dialogue::transcript(&dialogue_of(&args[0])?)))
 }
 
-fn shown(turns: &Dialogue) -> String {
-    let name = |role| SPEAKERS.iter().find(|(_, r)| *r == role).expect("every role has a name").0;
-    let parts: Vec<String> = turns.iter().map(|t| format!("{} {}", name(t.role), t.text)).collect();
-    parts.join("\n\n")
+/// Reads a transcript back.
+pub(super) fn from_transcript(args: &[Cell]) -> Answer {
+    Ok(turns(dialogue::from_transcript(text_of(&args[0])?)))
 }
 
-/// Reads a transcript back: a turn begins where a speaker's name begins a paragraph. Texts lose the blanks at their
-/// ends; what stands before the first name is a user turn.
-pub(super) fn dialogue(args: &[Cell]) -> Answer {
-    let text = text_of(&args[0])?;
-    let mut turns: Dialogue = Vec::new();
-    for paragraph in text.split("\n\n") {
-        let begins = SPEAKERS.iter().find_map(|(name, role)| Some((*role, paragraph.trim_start().strip_prefix(name)?)));
-        match (begins, turns.last_mut()) {
-            (Some((role, rest)), _) => turns.push(Turn { role, text: rest.into() }),
-            (None, Some(open)) => open.text = format!("{}\n\n{paragraph}", open.text).into(),
-            (None, None) if paragraph.trim().is_empty() => {}
-            (None, None) => turns.push(Turn { role: Role::User, text: paragraph.into() }),
-        }
-    }
-    turns.iter_mut().for_each(|t| t.text = t.text.trim().into());
-    Ok(Cell::Dialogue(Arc::new(turns)))
+fn turns(turns: Dialogue) -> Cell {
+    Cell::Dialogue(Arc::new(turns))
+}
+
+/// How many turns a dialogue has.
+pub(super) fn turn_count(args: &[Cell]) -> Answer {
+    Ok(Cell::Int(count(dialogue_of(&args[0])?.len())))
+}
+
+/// How many characters a text has.
+pub(super) fn characters(args: &[Cell]) -> Answer {
+    Ok(Cell::Int(count(text_of(&args[0])?.chars().count())))
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The turns that two dialogues begin with; each keeps at least one of its own.
+pub(super) fn shared_turns(args: &[Cell]) -> Answer {
+    let (a, b) = (dialogue_of(&args[0])?, dialogue_of(&args[1])?);
+    Ok(turns(a[..dialogue::shared_turns(&a, &b)].to_vec()))
+}
+
+/// A dialogue without the turns that it begins with.
+pub(super) fn turns_after(args: &[Cell]) -> Answer {
+    let (whole, start) = (dialogue_of(&args[0])?, dialogue_of(&args[1])?);
+    whole.strip_prefix(&start[..]).map(|rest| turns(rest.to_vec())).ok_or(TextError::AnotherStart { what: "dialogue" })
+}
+
+/// What two texts begin with; see [`dialogue::shared_text`].
+pub(super) fn shared_text(args: &[Cell]) -> Answer {
+    let (a, b) = (text_of(&args[0])?, text_of(&args[1])?);
+    Ok(Cell::text(&a[..dialogue::shared_text(a, b)]))
+}
+
+/// A text without what it begins with.
+pub(super) fn text_after(args: &[Cell]) -> Answer {
+    let (whole, start) = (text_of(&args[0])?, text_of(&args[1])?);
+    whole.strip_prefix(&**start).map(Cell::text).ok_or(TextError::AnotherStart { what: "text" })
+}
+
+/// Every assistant turn as the completion of the turns before it.
+pub(super) fn exchanges(args: &[Cell]) -> Answer {
+    let one = |(prompt, completion)| {
+        Cell::Record([("prompt".into(), turns(prompt)), ("completion".into(), Cell::Completion(Arc::new(completion)))].into())
+    };
+    Ok(Cell::List(dialogue::exchanges(&dialogue_of(&args[0])?).map(one).collect()))
 }
 
 /// The last item of a list or turn of a dialogue; `none` where there is none.
@@ -226,7 +257,7 @@ pub fn jaccard(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f64 {
 pub(super) fn after(args: &[Cell]) -> Answer {
     let completion = match &args[1] {
         Cell::Completion(c) => c.clone(),
-        other => Arc::new(crate::value::Completion { text: text_of(other)?.clone(), tokens: None, finished: true }),
+        other => Arc::new(Completion::written(text_of(other)?.clone())),
     };
     Ok(Cell::Sequence(Arc::new(Sequence { prompt: dialogue_of(&args[0])?, completion: Some(completion) })))
 }
@@ -239,7 +270,7 @@ pub fn in_template(cell: &Cell) -> Result<String, TextError> {
         Cell::Int(i) => i.to_string(),
         Cell::Float(x) => x.to_string(),
         Cell::Text(_) | Cell::Completion(_) => text_of(cell)?.to_string(),
-        Cell::Dialogue(turns) => shown(turns),
+        Cell::Dialogue(turns) => dialogue::transcript(turns),
         Cell::Estimate(e) => e.mean.to_string(),
         Cell::List(items) => items.iter().map(in_template).collect::<Result<Vec<_>, _>>()?.join(", "),
         Cell::Record(_) | Cell::Sequence(_) | Cell::Tokens(_) => return Err(expected("something to write", cell)),
@@ -255,20 +286,21 @@ mod tests {
     }
 
     #[test]
-    fn a_transcript_reads_back() {
-        let written = "Human: Why?\n\nAssistant: Because.\n\nAnd so on.\n\nHuman: Oh";
-        let read = dialogue(&[text(written)]).expect("a transcript");
-        assert_eq!(transcript(std::slice::from_ref(&read)).expect("a dialogue"), text(written));
-        assert_eq!(dialogue(&[text(&format!("\n\n{written}"))]).expect("a transcript"), read);
-        assert_eq!(last(&[read]).expect("turns").field("text"), Some(text("Oh")));
+    fn hh_pairs_part_at_the_last_turn() {
+        let (a, b) = (text("\n\nHuman: Hi\n\nAssistant: A"), text("\n\nHuman: Hi\n\nAssistant: B"));
+        let (a, b) = (from_transcript(&[a]).expect("a"), from_transcript(&[b]).expect("b"));
+        assert_eq!(but_last(std::slice::from_ref(&a)), but_last(std::slice::from_ref(&b)));
+        assert_ne!(last(&[a]), last(&[b]));
     }
 
     #[test]
-    fn hh_pairs_part_at_the_last_turn() {
-        let (a, b) = (text("\n\nHuman: Hi\n\nAssistant: A"), text("\n\nHuman: Hi\n\nAssistant: B"));
-        let (a, b) = (dialogue(&[a]).expect("a"), dialogue(&[b]).expect("b"));
-        assert_eq!(but_last(std::slice::from_ref(&a)), but_last(std::slice::from_ref(&b)));
-        assert_ne!(last(&[a]), last(&[b]));
+    fn what_was_taken_off_must_be_there() {
+        let (a, b) = (text("The sky is blue."), text("The sky is green."));
+        let start = shared_text(&[a.clone(), b.clone()]).expect("texts");
+        assert_eq!(text_after(&[b, start]), Ok(text(" green.")));
+        assert_eq!(text_after(&[a, text("Sky")]), Err(TextError::AnotherStart { what: "text" }));
+        let hi = user(&[text("hi")]).expect("a turn");
+        assert_eq!(turns_after(&[hi, text("ho")]), Err(TextError::AnotherStart { what: "dialogue" }));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod bootstrap;
 pub mod cell;
+pub mod dialogue;
 pub mod estimate;
 pub mod group;
 pub mod json;
