@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::engine::op::attention::Reach;
-use crate::engine::{Recorder, View};
+use crate::engine::Recorder;
 use crate::value::Completion;
 
 use super::cache::{Cache, FreeRows, Remember};
 use super::sampling::{Choice, Sampling};
 use super::session::{Engine, NetId};
-use super::transformer::{Tensors, Tokens, decoder};
+use super::tokens::{Fed, Tables, Tokens};
+use super::transformer::{Tensors, decoder};
 use super::{Head, ModelError, ModelSpec, Tokenizer};
 
 /// One completion to sample.
@@ -108,11 +108,12 @@ impl Engine {
         extras: Extras<'_>,
     ) -> Result<Vec<Sample>, ModelError> {
         self.check_requests(net, requests)?;
+        self.check_lengths(net, requests.iter().map(|request| request.prompt.len() + sampling.max_tokens))?;
         let longest = requests.iter().map(|r| r.prompt.len()).max().unwrap_or(0);
         let (slots, rows) = self.cache_size(self.spec(net), requests, sampling.max_tokens);
         let spec = self.spec(net).clone();
         let cache = Cache::new(&mut *self.device, &spec, rows)?;
-        let table = self.table(net, longest + sampling.max_tokens);
+        let tables = self.tables(net, longest + sampling.max_tokens);
         let mut run = Run {
             requests,
             sampling,
@@ -124,8 +125,8 @@ impl Engine {
             prompts: HashMap::new(),
             samples: vec![None; requests.len()],
         };
-        let done = table.and_then(|table| {
-            let network = Decode { spec, tensors: self.loaded(net).tensors.clone(), table, cache: &cache };
+        let done = tables.and_then(|tables| {
+            let network = Decode { spec, tensors: self.loaded(net).tensors.clone(), tables, cache: &cache };
             self.run_all(&network, &mut run, extras)
         });
         cache.free(&mut *self.device);
@@ -143,7 +144,7 @@ impl Engine {
             }
             let step = run.step();
             let logits = self.decode(network, &step)?;
-            let choices = run.choose(&step, &logits, network.spec.vocabulary, extras.constraint);
+            let choices = run.choose(&step, &logits, &network.spec, extras.constraint);
             drawn += choices.len();
             run.append(&choices);
             if let Some(observe) = &mut extras.observe {
@@ -152,19 +153,16 @@ impl Engine {
         }
     }
 
-    /// Runs one step: logits (R, V) of the predicting rows.
+    /// Runs one step: logits (R, V) of the predicting rows, not yet under the cap.
     fn decode(&mut self, network: &Decode<'_>, step: &Step) -> Result<Vec<f32>, ModelError> {
         let rows = step.tokens.len();
         let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
-        let ids = rec.indices(&step.tokens);
-        let positions = rec.upload_u32(&step.positions, rows, 1);
-        let ranges = rec.upload_u32(&step.ranges, rows, 4);
+        let fed = Fed { ids: &step.tokens, positions: &step.positions, ranges: &step.ranges, differentiable: false };
+        let tokens = Tokens::upload(&mut rec, &network.spec, fed, network.tables);
         let cache_rows = rec.upload_u32(&step.cache_rows, rows, 1);
-        let tokens = Tokens { ids, positions, reach: Reach { ranges, key_until: None }, table: network.table };
         let mut memory = Remember { cache: network.cache, rows: cache_rows };
         let needed = (step.predicting.len() < rows).then(|| rec.indices(&step.predicting));
-        let x = decoder(&mut rec, &network.spec, &network.tensors, (tokens, needed), &mut memory, false);
-        let hidden = rec.rms_norm(x, network.tensors.final_norm, network.spec.norm_epsilon);
+        let hidden = decoder(&mut rec, &network.spec, &network.tensors, (tokens, needed), &mut memory, false);
         let logits = rec.linear(hidden, network.tensors.head, None);
         let recording = rec.finish()?;
         self.device.run(&recording)?;
@@ -200,7 +198,7 @@ impl Engine {
 struct Decode<'a> {
     spec: ModelSpec,
     tensors: Tensors,
-    table: View,
+    tables: Tables,
     cache: &'a Cache,
 }
 
@@ -272,9 +270,12 @@ impl Run<'_> {
     }
 
     /// Draws the next token of every slot from logits (R, V).
-    fn choose(&self, step: &Step, logits: &[f32], vocabulary: usize, constraint: Option<&Constraint<'_>>) -> Vec<Choice> {
+    fn choose(&self, step: &Step, logits: &[f32], spec: &ModelSpec, constraint: Option<&Constraint<'_>>) -> Vec<Choice> {
         let draw = |(slot, &row): (&Slot, &usize)| {
-            let mut logits = logits[row * vocabulary..(row + 1) * vocabulary].to_vec();
+            let mut logits = logits[row * spec.vocabulary..(row + 1) * spec.vocabulary].to_vec();
+            if spec.logit_cap > 0.0 {
+                logits.iter_mut().for_each(|logit| *logit = spec.logit_cap * (*logit / spec.logit_cap).tanh());
+            }
             let Request { prompt, key } = &self.requests[slot.request];
             let previous = match self.sampling.repetition_penalty {
                 Some(_) => [&prompt[..], &slot.tokens].concat(),
