@@ -270,6 +270,47 @@ pub const FAMILIES: &[Family] = &[
         ignored: &[".attn.bias", ".attn.masked_bias"],
         ..LLAMA
     },
+    Family {
+        model_type: "mistral",
+        language_class: "MistralForCausalLM",
+        score_class: "MistralForSequenceClassification",
+        defaults: Defaults { window: Some(4096), ..LLAMA.defaults },
+        query_key_value_bias: Bias::Never,
+        output_bias: Bias::Never,
+        mlp_bias: Bias::Never,
+        sliding: Sliding::All,
+        ..LLAMA
+    },
+    Family {
+        model_type: "qwen3",
+        language_class: "Qwen3ForCausalLM",
+        score_class: "Qwen3ForSequenceClassification",
+        defaults: Defaults { window: Some(4096), ..LLAMA.defaults },
+        query_key_norm: Some(NormOver::Head),
+        mlp_bias: Bias::Never,
+        sliding: Sliding::Upper,
+        ..LLAMA
+    },
+    Family {
+        model_type: "phi3",
+        language_class: "Phi3ForCausalLM",
+        score_class: "Phi3ForSequenceClassification",
+        names: Names {
+            query: "self_attn.qkv_proj",
+            key: "self_attn.qkv_proj",
+            value: "self_attn.qkv_proj",
+            gate: Some("mlp.gate_up_proj"),
+            up: "mlp.gate_up_proj",
+            ..LLAMA.names
+        },
+        defaults: Defaults { norm_epsilon: 1e-5, ..LLAMA.defaults },
+        query_key_value_bias: Bias::Never,
+        output_bias: Bias::Never,
+        mlp_bias: Bias::Never,
+        turned: Some(1.0),
+        sliding: Sliding::All,
+        ..LLAMA
+    },
 ];
 
 /// The family of a `model_type`.
