@@ -311,6 +311,37 @@ pub const FAMILIES: &[Family] = &[
         sliding: Sliding::All,
         ..LLAMA
     },
+    // also Pythia
+    Family {
+        model_type: "gpt_neox",
+        language_class: "GPTNeoXForCausalLM",
+        score_class: "GPTNeoXForSequenceClassification",
+        names: Names {
+            embedding: "gpt_neox.embed_in",
+            block: "gpt_neox.layers.{}.",
+            query: "attention.query_key_value",
+            key: "attention.query_key_value",
+            value: "attention.query_key_value",
+            output: "attention.dense",
+            gate: None,
+            up: "mlp.dense_h_to_4h",
+            down: "mlp.dense_4h_to_h",
+            final_norm: "gpt_neox.final_layer_norm",
+            language_head: "embed_out",
+            ..LLAMA.names
+        },
+        fields: Fields { norm_epsilon: "layer_norm_eps", ..LLAMA.fields },
+        defaults: Defaults { norm_epsilon: 1e-5, activation: Activation::Gelu, ..LLAMA.defaults },
+        norm: NormKind::Layer,
+        query_key_value_bias: Bias::Config("attention_bias", true),
+        output_bias: Bias::Config("attention_bias", true),
+        mlp_bias: Bias::Always,
+        fused: Fused::ByHead,
+        parallel: Some("use_parallel_residual"),
+        turned: Some(0.25),
+        ignored: &[".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"],
+        ..LLAMA
+    },
 ];
 
 /// The family of a `model_type`.
