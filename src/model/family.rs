@@ -342,6 +342,22 @@ pub const FAMILIES: &[Family] = &[
         ignored: &[".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"],
         ..LLAMA
     },
+    Family {
+        model_type: "olmo2",
+        language_class: "Olmo2ForCausalLM",
+        score_class: "Olmo2ForSequenceClassification",
+        names: Names {
+            attention_norm: None,
+            attention_post_norm: Some("post_attention_layernorm"),
+            mlp_norm: None,
+            mlp_post_norm: Some("post_feedforward_layernorm"),
+            ..LLAMA.names
+        },
+        defaults: Defaults { norm_epsilon: 1e-5, ..LLAMA.defaults },
+        query_key_norm: Some(NormOver::AllHeads),
+        mlp_bias: Bias::Never,
+        ..LLAMA
+    },
 ];
 
 /// The family of a `model_type`.
