@@ -218,6 +218,34 @@ const LLAMA: Family = Family {
     ignored: &["rotary_emb.inv_freq"],
 };
 
+const GEMMA2: Family = Family {
+    model_type: "gemma2",
+    language_class: "Gemma2ForCausalLM",
+    score_class: "Gemma2ForSequenceClassification",
+    names: Names {
+        attention_post_norm: Some("post_attention_layernorm"),
+        mlp_norm: Some("pre_feedforward_layernorm"),
+        mlp_post_norm: Some("post_feedforward_layernorm"),
+        ..LLAMA.names
+    },
+    fields: Fields { activation: "hidden_activation", ..LLAMA.fields },
+    defaults: Defaults {
+        activation: Activation::GeluTanh,
+        tied: true,
+        window: Some(4096),
+        attention_cap: Some(50.0),
+        logit_cap: Some(30.0),
+        ..LLAMA.defaults
+    },
+    norm: NormKind::RmsLessOne,
+    mlp_bias: Bias::Never,
+    sliding: Sliding::AllBut(2),
+    scaled_embedding: true,
+    attention_scalar: Some(256.0),
+    knows: &["attn_logit_softcapping", "final_logit_softcapping"],
+    ..LLAMA
+};
+
 /// Every family that can be loaded.
 pub const FAMILIES: &[Family] = &[
     LLAMA,
@@ -357,6 +385,18 @@ pub const FAMILIES: &[Family] = &[
         query_key_norm: Some(NormOver::AllHeads),
         mlp_bias: Bias::Never,
         ..LLAMA
+    },
+    GEMMA2,
+    Family {
+        model_type: "gemma3_text",
+        language_class: "Gemma3ForCausalLM",
+        score_class: "Gemma3TextForSequenceClassification",
+        defaults: Defaults { rope_base: 1_000_000.0, attention_cap: None, logit_cap: None, ..GEMMA2.defaults },
+        query_key_norm: Some(NormOver::Head),
+        sliding: Sliding::AllBut(6),
+        window_rope_base: Some(10_000.0),
+        knows: &["final_logit_softcapping"],
+        ..GEMMA2
     },
 ];
 
