@@ -8,6 +8,7 @@ mod cache;
 mod checkpoint;
 mod config;
 mod error;
+mod families;
 mod family;
 mod footprint;
 mod generate;
@@ -32,7 +33,8 @@ mod transformer;
 
 pub use checkpoint::{HeadStart, Network, Weights, gguf_at};
 pub use error::{CODES, ModelError};
-pub use family::{FAMILIES, Family};
+pub use families::FAMILIES;
+pub use family::Family;
 pub use footprint::Footprint;
 pub use generate::{Constraint, Extras, Request, Sample};
 pub use layout::{Batch, Layout, Place};

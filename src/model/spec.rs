@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::ModelError;
 use super::config::Config;
-use super::family::{Activation, FAMILIES, Family, NormKind, NormOver, family};
+use super::families::{FAMILIES, family};
+use super::family::{Activation, Family, NormKind, NormOver};
 use super::rope::Rope;
 use super::switches;
 
