@@ -14,6 +14,7 @@
 //! No module names a training method: methods are written in the language, in `stdlib/`.
 
 pub mod chance;
+pub mod chat;
 pub mod cli;
 pub mod data;
 pub mod diagnostic;

@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("data", &["syntax", "diagnostic", "value", "recipe", "chance"]),
     ("score", &["diagnostic", "value"]),
     ("model", &["diagnostic", "value", "chance", "engine"]),
+    ("chat", &[]),
     ("engine", &["chance"]),
 ];
 

@@ -668,6 +668,24 @@ fn sampled_log_probs_are_those_of_training() {
 }
 
 #[test]
+fn a_large_network_samples_from_nearly_its_own_log_probs() {
+    // so many weights that the processor samples with halves of them
+    let shape = Shape { layers: 2, width: 256, heads: 4, kv_heads: 2, mlp: 512, vocabulary: 16_384, tied: true };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    toy::write(folder.path(), shape, Head::Language);
+    let network = Network::open(folder.path()).expect("it opens");
+    let mut engine = Engine::new(device());
+    let net = engine.load(&network, false).expect("it loads");
+    let requests = requests(4);
+    let samples = sample(&mut engine, net, &requests, &Sampling { max_tokens: 12, ..Sampling::default() });
+    let said = requests.iter().zip(&samples).map(|(r, s)| TokenSequence::new(&r.prompt[..], &s.tokens[..]));
+    let readout = engine.readout(net, &said.collect::<Vec<_>>(), Want::LOGP, 1.0).expect("a readout");
+    let pairs = samples.iter().zip(&readout.logp).flat_map(|(sample, logp)| sample.logps.iter().zip(logp.iter()));
+    let most = pairs.map(|(sampled, trained)| (sampled - trained).abs()).fold(0.0, f64::max);
+    assert!(most > 1e-6 && most < 2e-3, "{most}");
+}
+
+#[test]
 fn a_sample_ends_where_it_must() {
     let (mut engine, net) = engine(Head::Language, false);
     let sampling = Sampling { max_tokens: 60, seed: 1, ..Sampling::default() };

@@ -58,6 +58,25 @@ impl View {
     }
 }
 
+/// How exactly a copy of a weight is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Precision {
+    /// f32: the weight itself.
+    Single,
+    /// f16: what a checkpoint of 16-bit numbers holds, to 5e-4 relative for others.
+    Half,
+}
+
+impl Precision {
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Single => 4,
+            Self::Half => 2,
+        }
+    }
+}
+
 /// What kind of processor a device is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeviceKind {
@@ -153,6 +172,18 @@ pub trait Device: Send + fmt::Debug {
     /// # Errors
     /// When a kernel is missing or fails, or the device is lost. Buffers that were written are then undefined.
     fn run(&mut self, recording: &Recording) -> Result<(), EngineError>;
+
+    /// Says that these weights of `linear` stay as they are until [`Device::thaw`]: a device may read a copy that suits
+    /// products of few rows, no less exact than `precision`.
+    ///
+    /// # Errors
+    /// When memory is short.
+    fn freeze(&mut self, _weights: &[View], _precision: Precision) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Ends what [`Device::freeze`] began.
+    fn thaw(&mut self) {}
 
     /// Bytes in use, and the most there ever were.
     fn memory(&self) -> MemoryUse;

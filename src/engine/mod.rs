@@ -18,7 +18,7 @@ pub mod probe;
 pub mod recording;
 
 pub use arena::Arena;
-pub use device::{BufferId, Device, DeviceInfo, DeviceKind, EngineError, MemoryUse, View};
+pub use device::{BufferId, Device, DeviceInfo, DeviceKind, EngineError, MemoryUse, Precision, View};
 pub use grad::{Gradients, backward};
 pub use op::{OPS, Op};
 pub use recording::{Indices, Output, PARAM_WORDS, Pass, Recorder, Recording, Step};

@@ -10,15 +10,19 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::engine::Recorder;
+use crate::engine::{Precision, Recorder, View};
 use crate::value::Completion;
 
 use super::cache::{Cache, FreeRows, Remember};
 use super::sampling::{Choice, Sampling};
-use super::session::{Engine, NetId};
+use super::session::{Engine, Loaded, NetId};
 use super::tokens::{Fed, Tables, Tokens};
 use super::transformer::{Tensors, decoder};
 use super::{Head, ModelError, ModelSpec, Tokenizer};
+
+/// Weights of more words than this come from memory for every token, whatever the processor's cache: then half the bytes
+/// are half the time.
+const CACHED_WORDS: usize = 1 << 22;
 
 /// One completion to sample.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -125,14 +129,26 @@ impl Engine {
             prompts: HashMap::new(),
             samples: vec![None; requests.len()],
         };
-        let done = tables.and_then(|tables| {
+        let frozen = self.freeze(net);
+        let done = frozen.and(tables).and_then(|tables| {
             let network = Decode { spec, tensors: self.loaded(net).tensors.clone(), tables, cache: &cache };
             self.run_all(&network, &mut run, extras)
         });
+        self.device.thaw();
         cache.free(&mut *self.device);
         self.sweep();
         done?;
         Ok(run.samples.into_iter().map(|sample| sample.expect("every request was sampled")).collect())
+    }
+
+    /// Tells the device that the network stays as it is while it samples.
+    fn freeze(&mut self, net: NetId) -> Result<(), ModelError> {
+        let Loaded { views, tensors, .. } = self.loaded(net);
+        let is_factor = |view: &View| view.rows > 1 && view.cols > 1 && (*view != tensors.embedding || *view == tensors.head) && tensors.positions != Some(*view);
+        let weights: Vec<View> = views.iter().copied().filter(is_factor).collect();
+        let words: usize = weights.iter().map(|view| view.words()).sum();
+        let precision = if words > CACHED_WORDS { Precision::Half } else { Precision::Single };
+        Ok(self.device.freeze(&weights, precision)?)
     }
 
     fn run_all(&mut self, network: &Decode<'_>, run: &mut Run<'_>, mut extras: Extras<'_>) -> Result<(), ModelError> {

@@ -27,8 +27,9 @@ use super::report::Progress;
 use super::service::{dialogue_of, sampling, sequence_of};
 use super::train::groups_of;
 
-/// The policy's first ratio must be 1 within this, or what trains is not what sampled.
-const SAME: f64 = 1e-3;
+/// Log-probs that trained and sampled agree within this, or what trains is not what sampled. A large network samples
+/// with halves of its weights, which moves a log-prob by some thousandths.
+const SAME: f64 = 0.05;
 
 /// The primitive.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::ops::Range;
 use faer::{MatMut, MatRef};
 use rayon::prelude::*;
 
+use super::attention_one as one;
 use super::matmul::product_here;
 use super::memory::{Frame, Source, Target};
 use super::parallel;
@@ -19,8 +20,10 @@ use crate::engine::op::attention::Params;
 /// The most queries in a block: enough for products at full speed, few enough to waste little above the diagonal.
 const QUERIES: usize = 64;
 
-/// Multiply-adds that take as long as the calls for one head of a block, and such that are worth a thread.
+/// Multiply-adds that take as long as the calls for one head of a block, as fetching a number of a key and of a value,
+/// and such that are worth a thread.
 const CALLS: usize = 1 << 12;
+const FETCH: usize = 8;
 const WORTH_A_THREAD: usize = 1 << 18;
 
 /// Queries of one sequence, and all keys that any of them reaches.
@@ -113,15 +116,18 @@ pub(super) fn forward(frame: &mut Frame<'_>) {
         (block, own_out, own_lse)
     });
     let tasks: Vec<_> = tasks.collect();
-    let work = |block: &Block| block.queries.len() * block.keys() * q.cols + CALLS * p.heads as usize;
+    let work = |block: &Block| (block.queries.len() + FETCH) * block.keys() * q.cols + CALLS * p.heads as usize;
     let parts = blocks.iter().map(work).sum::<usize>() / WORTH_A_THREAD;
     let together = blocks.len().div_ceil(parts.max(1));
     tasks.into_par_iter().with_min_len(together).for_each(|(block, out, lse)| {
-        parallel::scratch(block.queries.len() * block.keys(), |strip| {
-            forward_block(&p, block, (q, k, v, ranges), strip, out, lse);
-        });
+        // one query has a strip of all heads at once, more have one head's after the other
+        let (forward, rows): (Forward, _) =
+            if block.queries.len() == 1 { (forward_one, p.heads as usize) } else { (forward_block, block.queries.len()) };
+        parallel::scratch(rows * block.keys(), |strip| forward(&p, block, (q, k, v, ranges), strip, out, lse));
     });
 }
+
+type Forward = fn(&Params, &Block, (Source<'_>, Source<'_>, Source<'_>, &[u32]), &mut [f32], &mut [f32], &mut [f32]);
 
 fn forward_block(
     p: &Params,
@@ -138,12 +144,7 @@ fn forward_block(
         let mut inverse = [0.0; QUERIES];
         for (i, strip) in strip.chunks_mut(block.keys()).enumerate() {
             let reached = within(strip, block.reach(ranges, block.queries.start + i));
-            if p.cap > 0.0 {
-                vector::cap_scaled(reached, p.scale, p.cap);
-            }
-            let scale = if p.cap > 0.0 { 1.0 } else { p.scale };
-            let most = vector::max(reached) * scale;
-            let total = vector::exp_scaled(reached, scale, most);
+            let (most, total) = exponents(p, reached);
             inverse[i] = total.recip();
             lse[i * heads + h] = most + total.ln();
         }
@@ -155,11 +156,46 @@ fn forward_block(
     }
 }
 
+/// Turns products of queries and keys into exponents of scores less the largest; returns that one, and their sum.
+fn exponents(p: &Params, products: &mut [f32]) -> (f32, f32) {
+    if p.cap > 0.0 {
+        vector::cap_scaled(products, p.scale, p.cap);
+    }
+    let scale = if p.cap > 0.0 { 1.0 } else { p.scale };
+    let most = vector::max(products) * scale;
+    (most, vector::exp_scaled(products, scale, most))
+}
+
 /// A part of a strip, after the rest of it was set to 0.
 fn within(strip: &mut [f32], part: Range<usize>) -> &mut [f32] {
     strip[..part.start].fill(0.0);
     strip[part.end..].fill(0.0);
     &mut strip[part]
+}
+
+/// As [`forward_block`], for a block of one query.
+fn forward_one(
+    p: &Params,
+    block: &Block,
+    (q, k, v, _): (Source<'_>, Source<'_>, Source<'_>, &[u32]),
+    strip: &mut [f32],
+    out: &mut [f32],
+    lse: &mut [f32],
+) {
+    let heads = one::Heads { count: p.heads as usize, of_kv: p.kv_heads as usize, dim: p.head_dim as usize };
+    let span = |(at, keys): (usize, Range<usize>)| one::Span { keys: block.keys(), at, first: keys.start, length: keys.len() };
+    for keys in block.spans() {
+        one::scores(strip, q.row(block.queries.start), k, heads, span(keys));
+    }
+    for (strip, lse) in strip.chunks_mut(block.keys()).zip(lse) {
+        let (most, total) = exponents(p, strip);
+        *lse = most + total.ln();
+        vector::scale(strip, total.recip());
+    }
+    out.fill(0.0);
+    for keys in block.spans() {
+        one::weigh(out, strip, v, heads, span(keys));
+    }
 }
 
 /// What backward reads.

@@ -2,13 +2,17 @@
 
 use super::matmul::product;
 use super::memory::Frame;
+use super::packed::Packed;
 use super::rows::column_sums;
 use super::{parallel, vector};
 
 pub(super) fn forward(frame: &mut Frame<'_>) {
     let (x, weight, bias, mut y) = (frame.input(0), frame.input(1), frame.option(2), frame.output(0));
     let accumulate = y.accumulate;
-    product(y.matrix(), accumulate, x.matrix(), weight.matrix().transpose());
+    match frame.packed(1).filter(|_| Packed::fits(x.rows)) {
+        Some(packed) => packed.product(y.matrix(), accumulate, x),
+        None => product(y.matrix(), accumulate, x.matrix(), weight.matrix().transpose()),
+    }
     if let Some(bias) = bias {
         let cols = y.cols;
         parallel::rows(y.data, cols, cols, |_, rows| rows.chunks_mut(cols).for_each(|row| vector::add(row, bias.data)));

@@ -5,7 +5,8 @@ use std::io;
 use faer::{MatMut, MatRef};
 use memmap2::MmapMut;
 
-use crate::engine::device::{BufferId, EngineError, MemoryUse, View};
+use super::packed::{Packed, PackedWeights};
+use crate::engine::device::{BufferId, EngineError, MemoryUse, Precision, View};
 use crate::engine::recording::{Output, Step};
 
 /// Every live buffer; an id is a place in the list. Buffers are pages of their own: zero without being touched, first
@@ -13,6 +14,7 @@ use crate::engine::recording::{Output, Step};
 #[derive(Default, Debug)]
 pub(super) struct Memory {
     buffers: Vec<Option<MmapMut>>,
+    frozen: PackedWeights,
     pub(super) used: MemoryUse,
 }
 
@@ -20,11 +22,7 @@ impl Memory {
     pub(super) fn alloc(&mut self, words: usize) -> Result<BufferId, EngineError> {
         let requested = 4 * words as u64;
         let out_of_memory = |_| EngineError::OutOfMemory { requested, in_use: self.used.in_use };
-        let buffer = usize::try_from(requested).map_err(io::Error::other).and_then(|bytes| MmapMut::map_anon(bytes.max(4)));
-        let buffer = buffer.map_err(out_of_memory)?;
-        // small pages do as well, only slower
-        #[cfg(target_os = "linux")]
-        let _ = buffer.advise(memmap2::Advice::HugePage);
+        let buffer = usize::try_from(requested).map_err(io::Error::other).and_then(pages).map_err(out_of_memory)?;
         self.used.grow(requested.max(4));
         let free = self.buffers.iter().position(Option::is_none).unwrap_or_else(|| {
             self.buffers.push(None);
@@ -38,6 +36,21 @@ impl Memory {
         if let Some(pages) = self.buffers[buffer.0 as usize].take() {
             self.used.shrink(pages.len() as u64);
         }
+    }
+
+    /// Keeps packed copies of weights until [`Memory::thaw`].
+    pub(super) fn freeze(&mut self, weights: &[View], precision: Precision) -> Result<(), EngineError> {
+        self.thaw();
+        let read = |view: View| Source { data: self.read(view), rows: view.rows, cols: view.cols };
+        let packed = PackedWeights::new(weights, precision, read);
+        let requested = weights.iter().map(|view| (view.words() * precision.bytes()) as u64).sum();
+        self.frozen = packed.map_err(|_| EngineError::OutOfMemory { requested, in_use: self.used.in_use })?;
+        self.used.grow(self.frozen.bytes());
+        Ok(())
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.used.shrink(std::mem::take(&mut self.frozen).bytes());
     }
 
     pub(super) fn read(&self, view: View) -> &[f32] {
@@ -61,10 +74,12 @@ impl Memory {
             let others = step.outputs[place + 1..].iter().flatten().map(|output| output.view);
             let clash = step.inputs.iter().flatten().copied().chain(others).find(|other| overlap(output.view, *other));
             assert!(clash.is_none(), "`{}` writes {:?} and uses {clash:?}", step.op.name(), output.view);
+            assert!(self.frozen.get(output.view).is_none(), "`{}` writes frozen {:?}", step.op.name(), output.view);
         }
+        let Self { buffers, frozen, .. } = self;
         let outputs = step.outputs.iter().map(|output| {
             output.map(|Output { view, accumulate }| {
-                let (data, words) = self.raw(view);
+                let (data, words) = raw(buffers, view);
                 // SAFETY: the words are initialised and inside a buffer that stays borrowed; as was just checked, no
                 // other operand covers them.
                 let data = unsafe { std::slice::from_raw_parts_mut(data, words) };
@@ -74,22 +89,30 @@ impl Memory {
         let outputs = outputs.collect();
         let inputs = step.inputs.iter().map(|view| {
             view.map(|view| {
-                let (data, words) = self.raw(view);
+                let (data, words) = raw(buffers, view);
                 // SAFETY: as above, and only other inputs may cover them.
                 let data = unsafe { std::slice::from_raw_parts(data, words) };
                 Source { data, rows: view.rows, cols: view.cols }
             })
         });
-        Frame { step, inputs: inputs.collect(), outputs, scratch }
+        Frame { step, inputs: inputs.collect(), outputs, frozen, scratch }
     }
+}
 
-    /// Where a view's words are, and how many. Unlike a slice this claims nothing about the rest of the buffer.
-    fn raw(&mut self, view: View) -> (*mut f32, usize) {
-        let pages = self.buffers[view.buffer.0 as usize].as_mut().expect("a view names a live buffer");
-        let words: &mut [f32] = bytemuck::cast_slice_mut(pages);
-        assert!(view.range().end <= words.len(), "a view lies within its buffer");
-        (words.as_mut_ptr().wrapping_add(view.offset), view.words())
-    }
+/// Zeros in pages of their own, huge where the system has such: small ones do as well, only slower.
+pub(super) fn pages(bytes: usize) -> io::Result<MmapMut> {
+    let pages = MmapMut::map_anon(bytes.max(4))?;
+    #[cfg(target_os = "linux")]
+    let _ = pages.advise(memmap2::Advice::HugePage);
+    Ok(pages)
+}
+
+/// Where a view's words are, and how many. Unlike a slice this claims nothing about the rest of the buffer.
+fn raw(buffers: &mut [Option<MmapMut>], view: View) -> (*mut f32, usize) {
+    let pages = buffers[view.buffer.0 as usize].as_mut().expect("a view names a live buffer");
+    let words: &mut [f32] = bytemuck::cast_slice_mut(pages);
+    assert!(view.range().end <= words.len(), "a view lies within its buffer");
+    (words.as_mut_ptr().wrapping_add(view.offset), view.words())
 }
 
 fn overlap(a: View, b: View) -> bool {
@@ -162,6 +185,7 @@ pub(super) struct Frame<'a> {
     pub(super) step: &'a Step,
     inputs: Vec<Option<Source<'a>>>,
     outputs: Vec<Option<Target<'a>>>,
+    frozen: &'a PackedWeights,
     /// Memory that the device keeps between steps: see [`lend`].
     pub(super) scratch: &'a mut Vec<f32>,
 }
@@ -183,6 +207,11 @@ impl<'a> Frame<'a> {
     /// The optional input at `place`.
     pub(super) fn option(&self, place: usize) -> Option<Source<'a>> {
         self.inputs[place]
+    }
+
+    /// The packed copy of the weight at `place`, where it is frozen.
+    pub(super) fn packed(&self, place: usize) -> Option<Packed<'a>> {
+        self.frozen.get(self.step.input(place))
     }
 
     /// The output at `place`, once.

@@ -3,6 +3,7 @@
 //! Every kernel reads and writes slices that [`memory`] hands out; results are the same for any number of threads.
 
 mod attention;
+mod attention_one;
 mod elementwise;
 mod few_rows;
 mod gelu;
@@ -11,6 +12,7 @@ mod linear;
 mod matmul;
 mod memory;
 mod norms;
+mod packed;
 mod parallel;
 mod rows;
 mod simd;
@@ -19,7 +21,7 @@ mod vector;
 use memory::{Frame, Memory};
 use simd::Level;
 
-use super::device::{BufferId, Device, DeviceInfo, DeviceKind, EngineError, MemoryUse, View};
+use super::device::{BufferId, Device, DeviceInfo, DeviceKind, EngineError, MemoryUse, Precision, View};
 use super::recording::{Pass, Recording, Step};
 
 /// A native kernel.
@@ -117,6 +119,15 @@ impl Device for CpuDevice {
             }
             Ok(())
         })
+    }
+
+    fn freeze(&mut self, weights: &[View], precision: Precision) -> Result<(), EngineError> {
+        let Self { memory, threads, .. } = self;
+        threads.install(|| memory.freeze(weights, precision))
+    }
+
+    fn thaw(&mut self) {
+        self.memory.thaw();
     }
 
     fn memory(&self) -> MemoryUse {
