@@ -45,7 +45,8 @@ fn times(y: Target<'_>, a: &[f32], b: Option<&[f32]>, approximate: bool) {
     });
 }
 
-/// (1 + erf(x / √2)) / 2 within 2e-7: formula 7.1.26 of Abramowitz & Stegun, Handbook of Mathematical Functions.
+/// (1 + erf(x / √2)) / 2 within 4e-7: formula 7.1.26 of Abramowitz & Stegun, Handbook of Mathematical Functions, errs by
+/// 0.75e-7; the rest is rounding, and most near 0, where the terms of the sum cancel.
 #[inline(always)]
 fn normal_share<const FMA: bool>(x: f32) -> f32 {
     let t = 1.0 / fma::<FMA>(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2, x.abs(), 1.0);
@@ -108,8 +109,10 @@ mod tests {
         let exact = |x: f64| 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
         for i in 0..100_000u32 {
             let x = -12.0 + 24.0 * i as f32 / 100_000.0;
-            let error = (f64::from(normal_share::<true>(x)) - exact(f64::from(x))).abs();
-            assert!(error < 2e-7, "{x}: {error}");
+            for found in [normal_share::<true>(x), normal_share::<false>(x)] {
+                let error = (f64::from(found) - exact(f64::from(x))).abs();
+                assert!(error < 4e-7, "{x}: {error}");
+            }
         }
     }
 }
