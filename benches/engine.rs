@@ -10,9 +10,12 @@ use std::time::Instant;
 
 use align::engine::cpu::CpuDevice;
 use align::engine::op::attention::{Params as Heads, Reach};
-use align::engine::op::linear_logp::Scored;
+use align::engine::op::linear_logp::{Params as Head, Scored};
+use align::engine::op::rms_norm::Params as Norm;
 use align::engine::optim::AdamW;
 use align::engine::{Arena, Device, Gradients, Pass, Recorder, Recording, View, backward, probe};
+
+const NORM: Norm = Norm { eps: 1e-5, offset: 0.0 };
 
 struct Shape {
     name: &'static str,
@@ -161,25 +164,25 @@ fn forward(rec: &mut Recorder<'_>, shape: &Shape, embedding: View, layers: &[Lay
     let reach = Reach { ranges: rec.upload_u32(&ranges, rows, 4), key_until: Some(rec.upload_u32(&until, rows, 1)) };
     let head_dim = shape.dim / shape.heads;
     let scale = (head_dim as f32).sqrt().recip();
-    let heads = Heads { heads: shape.heads as u32, kv_heads: shape.heads as u32, head_dim: head_dim as u32, scale };
-    let mut x = rec.embed(ids, embedding);
+    let heads = Heads { heads: shape.heads as u32, kv_heads: shape.heads as u32, head_dim: head_dim as u32, scale, cap: 0.0 };
+    let mut x = rec.embed(ids, embedding, 1.0);
     for layer in layers {
-        let normed = rec.rms_norm(x, layer.norms[0], 1e-5);
+        let normed = rec.rms_norm(x, layer.norms[0], NORM);
         let [q, k, v] = [0, 1, 2].map(|i| rec.linear(normed, layer.qkvo[i], None));
-        let (q, k) = (rec.rope(q, positions, table), rec.rope(k, positions, table));
+        let (q, k) = (rec.rope(q, positions, table, head_dim), rec.rope(k, positions, table, head_dim));
         let mixed = rec.attention(q, k, v, reach, heads);
         let mixed = rec.linear(mixed, layer.qkvo[3], None);
         x = rec.add(x, mixed);
-        let normed = rec.rms_norm(x, layer.norms[1], 1e-5);
+        let normed = rec.rms_norm(x, layer.norms[1], NORM);
         let [gate, up] = layer.gate_up.map(|weight| rec.linear(normed, weight, None));
         let gated = rec.swiglu(gate, up);
         let down = rec.linear(gated, layer.down, None);
         x = rec.add(x, down);
     }
-    let hidden = rec.rms_norm(x, norm, 1e-5);
+    let hidden = rec.rms_norm(x, norm, NORM);
     let pred = rec.indices(&scored);
     let target = rec.upload_u32(&targets, targets.len(), 1);
-    rec.linear_logp(hidden, (head, None), Scored { pred, target }, 1.0, false).logp
+    rec.linear_logp(hidden, (head, None), Scored { pred, target }, Head { temperature: 1.0, cap: 0.0 }, false).logp
 }
 
 /// Multiplications and additions of matrix products, forward and backward.

@@ -34,7 +34,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         }
 #for i 4
         let seen_$i = seen(range_$i, key + lane % 8u * 4u);
-        scores.rows[$i] = select(vec4(LOWEST), scores.rows[$i] * step.params.scale, seen_$i);
+        scores.rows[$i] = select(vec4(LOWEST), capped(scores.rows[$i] * step.params.scale), seen_$i);
 #end
         let most_now = max(most, row_max(scores, lane));
         let keep = exp(most - most_now);

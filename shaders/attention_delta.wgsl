@@ -1,6 +1,6 @@
 // delta[t, h] = Σ_d d_y[t, h, d] · y[t, h, d], which the derivative of a softmax subtracts.
 
-struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32 }
+struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32, cap: f32 }
 
 #import step
 #import flat

@@ -64,8 +64,9 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
 #for i 4
             let key_$i = own + $iu;
             let seen_$i = vec4(sees(range_0, key_$i), sees(range_1, key_$i), sees(range_2, key_$i), sees(range_3, key_$i));
-            weights.rows[$i] = select(vec4(0.0), exp(weights.rows[$i] * step.params.scale - log_total), seen_$i);
-            d_weights.rows[$i] = weights.rows[$i] * (d_weights.rows[$i] - delta_four);
+            let score_$i = capped(weights.rows[$i] * step.params.scale);
+            weights.rows[$i] = select(vec4(0.0), exp(score_$i - log_total), seen_$i);
+            d_weights.rows[$i] = weights.rows[$i] * (d_weights.rows[$i] - delta_four) * slope(score_$i);
 #end
             put_left(weights, lane);
 #for c CHUNKS

@@ -44,8 +44,9 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         }
 #for i 4
         let seen_$i = seen(range_$i, key + lane % 8u * 4u);
-        let weight_$i = select(vec4(0.0), exp(scores.rows[$i] * step.params.scale - known_$i.x), seen_$i);
-        scores.rows[$i] = weight_$i * (d_weights.rows[$i] - known_$i.y);
+        let score_$i = capped(scores.rows[$i] * step.params.scale);
+        let weight_$i = select(vec4(0.0), exp(score_$i - known_$i.x), seen_$i);
+        scores.rows[$i] = weight_$i * (d_weights.rows[$i] - known_$i.y) * slope(score_$i);
 #end
         put_left(scores, lane);
 #for c CHUNKS

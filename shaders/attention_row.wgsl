@@ -23,7 +23,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         let n = first + lane;
         var score = LOWEST;
         if n < count {
-            score = step.params.scale * product(query, row_key(range, prefix, n));
+            score = capped(vec4(step.params.scale * product(query, row_key(range, prefix, n)))).x;
         }
         let most_now = max(most, lanes_max(score, lane));
         let weight = select(0.0, exp(score - most_now), n < count);

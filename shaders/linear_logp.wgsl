@@ -37,7 +37,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
             let name_$c$j = step.params.first + v_$c$j;
 #for r CLUSTERS
 #for i 4
-            part_$r$i = join(part_$r$i, (sums[($r * CLUSTERS + $c) * 4 + $i][$j] + bias_$c$j) * step.params.inverse_temperature, name_$c$j == chosen_$r$i);
+            part_$r$i = join(part_$r$i, capped(sums[($r * CLUSTERS + $c) * 4 + $i][$j] + bias_$c$j) * step.params.inverse_temperature, name_$c$j == chosen_$r$i);
 #end
 #end
         }

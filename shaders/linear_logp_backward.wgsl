@@ -1,5 +1,6 @@
 // The derivative by the logits of one chunk of the vocabulary, into d_z (P, chunk); products do the rest:
-// d_z[p, v] = (d_logp[p] ([v = chosen] − q) − d_entropy[p] q (log q + entropy[p])) / temperature, q = exp(z − lse[p]).
+// d_z[p, v] = (d_logp[p] ([v = chosen] − q) − d_entropy[p] q (log q + entropy[p])) / temperature, q = exp(z − lse[p]), times
+// 1 − (l / c)² under a soft cap.
 
 #import head
 
@@ -44,14 +45,15 @@ fn store(row: u32, v: u32, known: vec4<f32>, chosen_here: u32, sum: f32) {
     if row >= step.views[3].rows || v >= step.params.vocabulary {
         return;
     }
-    let log_q = (sum + bias_at(v)) * step.params.inverse_temperature - known.z;
+    let logit = capped(sum + bias_at(v));
+    let log_q = logit * step.params.inverse_temperature - known.z;
     let q = exp(log_q);
     let hit = select(0.0, 1.0, step.params.first + v == chosen_here);
     var value = known.x * (hit - q);
     if known.y != 0.0 {
         value -= known.y * q * (log_q + known.w);
     }
-    d_z[step.views[9].offset + row * step.params.vocabulary + v] = value * step.params.inverse_temperature;
+    d_z[step.views[9].offset + row * step.params.vocabulary + v] = value * step.params.inverse_temperature * slope(logit);
 }
 
 @compute @workgroup_size(256)

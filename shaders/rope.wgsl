@@ -1,6 +1,7 @@
-// Turns each pair (x[i], x[D/2 + i]) of a head by its row's angle; `sign` −1 turns back, which is the derivative.
+// Turns each pair (x[i], x[R/2 + i]) of a head by its row's angle; `sign` −1 turns back, which is the derivative.
+// Dimensions from R on stay.
 
-struct Params { head_dim: u32, sign: f32 }
+struct Params { head_dim: u32, turned: u32, sign: f32 }
 
 #import step
 #import flat
@@ -27,12 +28,20 @@ fn rotate(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     let row = pair / pairs;
     let head = pair % pairs / half;
     let i = pair % half;
-    let entry = step.views[2].offset + positions[step.views[1].offset + row] * step.params.head_dim + i;
+    let turned = step.params.turned / 2u;
+    let own = row * step.views[0].cols + head * step.params.head_dim;
+    if i >= turned {
+        let kept = own + 2u * i;
+        store(kept, x[step.views[0].offset + kept]);
+        store(kept + 1u, x[step.views[0].offset + kept + 1u]);
+        return;
+    }
+    let entry = step.views[2].offset + positions[step.views[1].offset + row] * step.params.turned + i;
     let cosine = table[entry];
-    let sine = table[entry + half] * step.params.sign;
-    let first = row * step.views[0].cols + head * step.params.head_dim + i;
+    let sine = table[entry + turned] * step.params.sign;
+    let first = own + i;
     let a = x[step.views[0].offset + first];
-    let b = x[step.views[0].offset + first + half];
+    let b = x[step.views[0].offset + first + turned];
     store(first, a * cosine - b * sine);
-    store(first + half, b * cosine + a * sine);
+    store(first + turned, b * cosine + a * sine);
 }

@@ -144,6 +144,14 @@ const CASES: &[(&str, &str, Setup)] = &[
         f.all();
         f.write("model/tokenizer_config.json", "{\"add_bos_token\": false}");
     }),
+    ("model::too_long", "…… x = rows.with(y: base.sample(\"w5\"))", |f| {
+        f.all();
+        let goldens = Path::new("tests/golden/models");
+        for name in ["tiny-gpt2/config.json", "tiny-gpt2/model.safetensors", "word-tokenizer/tokenizer.json"] {
+            let (_, file) = name.split_once('/').expect("a folder and a file");
+            fs::copy(goldens.join(name), f.path("model").join(file)).expect("copied");
+        }
+    }),
     ("score::unreadable", "x = load_scorer(\"words.txt\")", |f| f.write("words.txt", "good\n")),
     ("score::no_head", "x = load_scorer(\"model\")", Folder::model),
     ("recipe::other_tokenizer", "…… other = load_model(\"other\")\n    x = base.train(rows, dpo_loss(other))", |f| {

@@ -6,6 +6,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use align::model::gguf::{Gguf, GgufError, Value, format};
+use align::model::{Head, ModelSpec, TensorFile, Tensors};
 use serde_json::Value as Json;
 use writer::{ARRAY, BOOL, F32, I32, TEXT, U32, Writer, array, file, numbers, text, texts};
 
@@ -129,6 +130,66 @@ fn every_type_of_value_is_read() {
     for (name, count) in [("array", 3), ("texts", 3), ("nested", 2)] {
         let Some(Value::Array(array)) = gguf.value(&format!("test.{name}")) else { panic!("{name} is an array") };
         assert_eq!(array.count, count, "{name}");
+    }
+}
+
+/// A network of `transformers` under the names that llama.cpp's converter gives its tensors computes what it did.
+#[test]
+fn other_architectures_are_rows_of_names() {
+    let renamed: [(&str, &str, &[(&str, &str)]); 2] = [
+        ("tiny-qwen3", "qwen3", &[("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ffn_norm")]),
+        ("tiny-olmo2", "olmo2", &[("post_attention_layernorm", "post_attention_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]),
+    ];
+    let always = [
+        ("model.embed_tokens", "token_embd"),
+        ("model.norm", "output_norm"),
+        ("lm_head", "output"),
+        ("model.layers", "blk"),
+        ("self_attn.q_proj", "attn_q"),
+        ("self_attn.k_proj", "attn_k"),
+        ("self_attn.v_proj", "attn_v"),
+        ("self_attn.o_proj", "attn_output"),
+        ("self_attn.q_norm", "attn_q_norm"),
+        ("self_attn.k_norm", "attn_k_norm"),
+        ("mlp.gate_proj", "ffn_gate"),
+        ("mlp.up_proj", "ffn_up"),
+        ("mlp.down_proj", "ffn_down"),
+    ];
+    for (model, architecture, own) in renamed {
+        let folder = Path::new("tests/golden/models").join(model);
+        let spec = ModelSpec::read(&folder.join("config.json")).expect("a configuration");
+        let tensors = TensorFile::open(&[folder.join("model.safetensors")]).expect("weights");
+        let key = |name: &str| format!("{architecture}.{name}");
+        let size = |n: usize| u32::try_from(n).expect("small");
+        let mut writer = Writer::new()
+            .without("general.architecture")
+            .text("general.architecture", architecture)
+            .u32(&key("block_count"), size(spec.layers))
+            .u32(&key("context_length"), size(spec.max_positions))
+            .u32(&key("embedding_length"), size(spec.width))
+            .u32(&key("feed_forward_length"), size(spec.mlp))
+            .u32(&key("attention.head_count"), size(spec.heads))
+            .u32(&key("attention.head_count_kv"), size(spec.kv_heads))
+            .u32(&key("attention.key_length"), size(spec.head_dim))
+            .f32(&key("attention.layer_norm_rms_epsilon"), spec.norm_epsilon);
+        for parameter in spec.parameters(Head::Language) {
+            let name = always.iter().chain(own).fold(parameter.name.clone(), |name, (theirs, ours)| name.replace(theirs, ours));
+            let shape: Vec<u64> = parameter.shape.iter().map(|n| *n as u64).collect();
+            writer = writer.tensor(&name, &shape, &tensors.read(&parameter.name).expect("numbers"));
+        }
+        let gguf = open(&writer).expect("a good file");
+        let config = gguf.config().expect("a complete configuration");
+        assert_eq!(config["model_type"], architecture);
+        let place = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(place.path().join("config.json"), serde_json::to_string(&config).expect("JSON")).expect("a file");
+        let found = ModelSpec::read(&place.path().join("config.json")).expect("a configuration");
+        assert_eq!(found.parameters(Head::Language), spec.parameters(Head::Language));
+        assert_eq!((found.norm_epsilon, found.rope, found.head_dim), (spec.norm_epsilon, spec.rope, spec.head_dim));
+        for parameter in found.parameters(Head::Language) {
+            Tensors::check(&gguf, &parameter.name, &parameter.shape).expect("it is there");
+            assert_eq!(gguf.read(&parameter.name).expect("numbers"), tensors.read(&parameter.name).expect("numbers"));
+        }
+        assert_eq!(gguf.names().count(), found.parameters(Head::Language).len(), "nothing else");
     }
 }
 
@@ -283,7 +344,7 @@ fn damaged_files_are_refused() {
         (Writer::new().without("general.architecture"), "has no metadata key `general.architecture`"),
         (
             Writer::new().without("general.architecture").text("general.architecture", "mamba"),
-            "architecture `mamba` is not supported; supported: llama, qwen2",
+            "architecture `mamba` is not supported; supported: llama, qwen2, qwen3, olmo2",
         ),
         (Writer::new().without("general.architecture").u32("general.architecture", 1), "`general.architecture`: expected a text, found 1"),
         (row("a", &[8], 0, 0).line("a", &[8], 0, 32), "the tensors: `a` is there twice"),

@@ -6,11 +6,13 @@ use std::fs;
 use std::path::Path;
 
 use align::engine::Device;
+use align::engine::cpu::CpuDevice;
 use align::engine::oracle::OracleDevice;
 use align::model::{
-    AdamStep, Budget, Coefficients, Engine, Extras, Footprint, Head, HeadStart, ModelError, NetId, Network, Request, Sample, Sampling,
-    TokenSequence, Want,
+    AdamStep, Budget, Coefficients, Engine, Extras, FAMILIES, Footprint, Head, HeadStart, ModelError, NetId, Network, Request, Sample,
+    Sampling, TensorFile, Tensors, TokenSequence, Want, write_tensors,
 };
+use serde_json::json;
 use tempfile::TempDir;
 use toy::Shape;
 
@@ -119,7 +121,7 @@ fn a_wrong_configuration_is_named() {
         ("num_hidden_layers", 3.into(), "tensor `model.layers.2.self_attn.q_proj.weight` is missing"),
         ("num_hidden_layers", 1.into(), "tensor `model.layers.1.input_layernorm.weight`"),
         ("intermediate_size", 25.into(), "has shape [24, 16], expected [25, 16]"),
-        ("hidden_act", "gelu".into(), "activation `gelu`"),
+        ("hidden_act", "relu".into(), "activation `relu`"),
         ("rope_scaling", serde_json::json!({ "rope_type": "yarn", "factor": 2 }), "rotary scaling `yarn`"),
         ("eos_token_id", 40.into(), "token id 40 is outside the 40 words"),
         ("rms_norm_eps", "small".into(), "no valid `rms_norm_eps`: expected a positive number"),
@@ -206,6 +208,202 @@ fn heads_are_exchanged() {
     assert!(network.with_head(Head::Score, HeadStart::Kept).is_err());
 }
 
+// Families
+
+/// A golden network with the word tokenizer, as a folder.
+fn golden(model: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let from = Path::new("tests/golden/models");
+    for (model, file) in [(model, "config.json"), (model, "model.safetensors"), ("word-tokenizer", "tokenizer.json")] {
+        fs::copy(from.join(model).join(file), folder.path().join(file)).expect("a file");
+    }
+    folder
+}
+
+/// A golden network of every family with a language head.
+fn families() -> Vec<(String, TempDir)> {
+    let entries = fs::read_dir("tests/golden/models").expect("goldens").map(|e| e.expect("an entry").file_name());
+    let names = entries.map(|name| name.into_string().expect("a plain name")).filter(|name| name.starts_with("tiny-"));
+    let mut found: Vec<_> = names.filter(|name| !name.ends_with("-rm")).map(|name| (golden(&name), name)).map(|(f, n)| (n, f)).collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    let types: std::collections::BTreeSet<_> =
+        found.iter().map(|(_, f)| Network::open(f.path()).expect("it opens").spec.family.model_type).collect();
+    assert_eq!(types.len(), FAMILIES.len(), "every family has a golden network");
+    found
+}
+
+fn on_processor(network: &Network, trainable: bool) -> (Engine, NetId) {
+    let mut engine = Engine::new(Box::new(CpuDevice::new(None).expect("threads start")));
+    let net = engine.load(network, trainable).expect("it loads");
+    (engine, net)
+}
+
+/// Name, shape and numbers of every tensor of a folder.
+fn tensors(folder: &Path) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let file = TensorFile::open(&[folder.join("model.safetensors")]).expect("it opens");
+    let names: Vec<String> = file.names().map(str::to_owned).collect();
+    let one = |name: String| (file.shape(&name).expect("a tensor").to_vec(), file.read(&name).expect("numbers"), name);
+    names.into_iter().map(one).map(|(shape, numbers, name)| (name, shape, numbers)).collect()
+}
+
+#[test]
+fn every_family_is_written_as_it_was_read() {
+    for (name, folder) in families() {
+        let network = Network::open(folder.path()).expect("it opens");
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let (straight, through) = (place.path().join("straight"), place.path().join("through"));
+        network.save(&straight).expect("it can be written");
+        // Through the device every tensor is taken apart and put together again.
+        let (mut engine, net) = on_processor(&network, false);
+        engine.network(net).expect("a copy").save(&through).expect("it can be written");
+        let original = tensors(folder.path());
+        assert!(original == tensors(&straight), "{name}");
+        assert!(original == tensors(&through), "{name}");
+        for head in [Head::Score, Head::Value] {
+            let other = network.with_head(head, HeadStart::Normal { seed: 1 }).expect("a head");
+            let folder = place.path().join(head.word());
+            other.save(&folder).expect("it can be written");
+            assert_eq!(Network::open(&folder).expect("it opens").head, head, "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_family_samples_what_it_would_score() {
+    for (name, folder) in families() {
+        let (mut engine, net) = on_processor(&Network::open(folder.path()).expect("it opens"), false);
+        let sampling = Sampling { max_tokens: 20, ..Sampling::default() };
+        let samples = sample(&mut engine, net, &requests(6), &sampling);
+        let read: Vec<_> = requests(6).iter().zip(&samples).map(|(r, s)| TokenSequence::new(r.prompt.clone(), &s.tokens[..])).collect();
+        let readout = engine.readout(net, &read, Want::LOGP, 1.0).expect("a readout");
+        for (sample, logp) in samples.iter().zip(&readout.logp) {
+            assert!(sample.logps.iter().zip(logp.iter()).all(|(a, b)| (a - b).abs() < 5e-5), "{name}");
+        }
+        engine.set_budget(Budget { slots: 1, rows: 9, ..Budget::default() });
+        let alone = sample(&mut engine, net, &requests(6), &sampling);
+        assert!(alone.iter().zip(&samples).all(|(a, b)| a.tokens == b.tokens), "{name}");
+        let split = engine.readout(net, &read, Want::LOGP, 1.0).expect("a readout");
+        readout.logp.iter().zip(&split.logp).for_each(|(a, b)| close(a, b, 5e-5));
+    }
+}
+
+#[test]
+fn every_family_has_one_gradient() {
+    for (name, folder) in families() {
+        let network = Network::open(folder.path()).expect("it opens");
+        let critic = network.with_head(Head::Value, HeadStart::Normal { seed: 4 }).expect("a head");
+        for (network, want) in [(network, Want { entropy: true, ..Want::LOGP }), (critic, Want::VALUE)] {
+            let (mut engine, net) = on_processor(&network, true);
+            let whole = gradients(&mut engine, net, &sequences(), want);
+            assert!(whole.iter().all(|g| g.iter().any(|x| *x != 0.0)), "{name}: every tensor is reached");
+            engine.set_budget(Budget { rows: 8, kept_bytes: 0, ..Budget::default() });
+            let split = gradients(&mut engine, net, &sequences(), want);
+            let size = |all: &[Vec<f32>]| all.iter().flatten().fold(0f32, |most, x| most.max(x.abs()));
+            let off = whole.iter().flatten().zip(split.iter().flatten()).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(off <= 1e-4 * size(&whole), "{name}: {off} of {}", size(&whole));
+        }
+    }
+}
+
+/// Opens a golden network after fields of its configuration were changed; `null` takes one out.
+fn altered(model: &str, changes: &[(&str, serde_json::Value)]) -> Result<Network, ModelError> {
+    let folder = golden(model);
+    let path = folder.path().join("config.json");
+    let mut config: serde_json::Map<_, _> = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
+    for (field, value) in changes {
+        match value.is_null() {
+            true => config.shift_remove(*field),
+            false => config.insert((*field).into(), value.clone()),
+        };
+    }
+    fs::write(&path, serde_json::Value::Object(config).to_string()).expect("a file");
+    Network::open(folder.path())
+}
+
+#[test]
+fn what_a_family_does_not_compute_is_refused() {
+    let cases = [
+        ("tiny-llama", "attn_logit_softcapping", json!(30.0), "asks for `attn_logit_softcapping` = 30.0"),
+        ("tiny-llama", "layer_types", json!(["sliding_attention", "full_attention"]), "asks for a sliding window"),
+        ("tiny-llama", "partial_rotary_factor", json!(0.5), "asks for rotary positions of 0.5 of a head"),
+        ("tiny-gemma3", "attn_logit_softcapping", json!(30.0), "asks for `attn_logit_softcapping` = 30.0"),
+        ("tiny-gemma2", "use_bidirectional_attention", json!(true), "asks for `use_bidirectional_attention` = true"),
+        ("tiny-gemma2", "layer_types", json!(["full_attention"]), "no valid `layer_types`: 1 types for 2 blocks"),
+        ("tiny-gemma2", "layer_types", json!(["chunked_attention", "full_attention"]), "asks for a block of type \"chunked_attention\""),
+        ("tiny-gemma2", "sliding_window", json!(-1), "no valid `sliding_window`: expected a positive whole number"),
+        ("tiny-qwen2", "layer_types", json!(["sliding_attention", "full_attention"]), "no valid `sliding_window`: blocks with a window"),
+        ("tiny-qwen3", "rope_scaling", json!({ "rope_type": "yarn", "factor": 4.0 }), "asks for rotary scaling `yarn`"),
+        ("tiny-phi3", "rope_parameters", json!({ "rope_type": "longrope" }), "asks for rotary scaling `longrope`"),
+        ("tiny-gptneox", "rope_parameters", json!({ "partial_rotary_factor": 0.1 }), "0 of 8 dimensions cannot be turned in pairs"),
+        ("tiny-gptneox", "hidden_act", json!("silu"), "asks for activation `silu`"),
+        ("tiny-gpt2", "scale_attn_by_inverse_layer_idx", json!(true), "asks for `scale_attn_by_inverse_layer_idx` = true"),
+        ("tiny-mistral", "num_local_experts", json!(8), "asks for `num_local_experts` = 8"),
+        ("tiny-olmo2", "quantization_config", json!({ "bits": 4 }), "asks for `quantization_config` = {\"bits\":4}"),
+    ];
+    for (model, field, value, expected) in cases {
+        // The newer spelling of rotary positions would hide the older one.
+        let hidden = if field == "rope_scaling" { "rope_parameters" } else { "" };
+        let error = altered(model, &[(hidden, json!(null)), (field, value)]).expect_err(field).to_string();
+        assert!(error.contains(expected), "{model}, {field}: {error}");
+    }
+}
+
+#[test]
+fn older_spellings_say_the_same() {
+    let null = || json!(null);
+    let older = [
+        ("tiny-gemma2", vec![("layer_types", null()), ("rope_parameters", null()), ("attn_logit_softcapping", json!(20.0))]),
+        (
+            "tiny-gemma3",
+            vec![
+                ("layer_types", null()),
+                ("rope_parameters", null()),
+                ("_sliding_window_pattern", null()),
+                ("sliding_window_pattern", json!(3)),
+                ("rope_theta", json!(1e6)),
+                ("rope_local_base_freq", json!(1e4)),
+            ],
+        ),
+        ("tiny-gptneox", vec![("rope_parameters", null()), ("rotary_pct", json!(0.25)), ("rotary_emb_base", json!(10000))]),
+        ("tiny-phi3", vec![("rope_parameters", null()), ("rope_theta", json!(10000.0)), ("rope_scaling", null())]),
+        ("tiny-gpt2", vec![("n_inner", null()), ("tie_word_embeddings", null()), ("activation_function", null())]),
+    ];
+    for (model, changes) in older {
+        let (newer, older) = (altered(model, &[]).expect("it opens").spec, altered(model, &changes).expect("it opens").spec);
+        assert_eq!(format!("{newer:?}"), format!("{older:?}"), "{model}");
+    }
+}
+
+#[test]
+fn a_checkpoint_saved_without_a_head_opens_too() {
+    let folder = golden("tiny-gpt2");
+    let bare: Vec<_> =
+        tensors(folder.path()).into_iter().map(|(name, s, n)| (name.trim_start_matches("transformer.").to_owned(), s, n)).collect();
+    let causal = vec![1.0; 64 * 64];
+    let old = [("h.0.attn.bias", &[1, 1, 64, 64][..], &causal[..])];
+    let all = bare.iter().map(|(name, s, n)| (name.as_str(), &s[..], &n[..])).chain(old);
+    let whole = Network::open(folder.path()).expect("it opens");
+    let expected: Vec<_> = whole.parameters().iter().enumerate().map(|(i, p)| whole.tensor(i, p).expect("a tensor").to_vec()).collect();
+    write_tensors(&folder.path().join("model.safetensors"), all).expect("a file");
+    let found = Network::open(folder.path()).expect("it opens");
+    for (i, parameter) in found.parameters().iter().enumerate() {
+        assert_eq!(found.tensor(i, parameter).expect("a tensor")[..], expected[i]);
+    }
+}
+
+#[test]
+fn learned_positions_end() {
+    let folder = golden("tiny-gpt2");
+    let (mut engine, net) = on_processor(&Network::open(folder.path()).expect("it opens"), false);
+    let long: Vec<u32> = (0..64).collect();
+    assert!(engine.readout(net, &[TokenSequence::new([1], &long[..63])], Want::LOGP, 1.0).is_ok());
+    let result = engine.readout(net, &[TokenSequence::new([1], &long[..])], Want::LOGP, 1.0);
+    assert!(matches!(result, Err(ModelError::TooLong { tokens: 65, most: 64 })));
+    let sampling = Sampling { max_tokens: 62, ..Sampling::default() };
+    let result = engine.generate(net, &requests(1), &sampling, Extras::default());
+    assert!(matches!(result, Err(ModelError::TooLong { tokens: 65, most: 64 })));
+}
+
 /// Writes networks twice, as they were found and as they are saved, for `tests/exchange.py` to compare.
 #[test]
 #[ignore = "needs ALIGN_EXCHANGE, and Python with transformers afterwards"]
@@ -218,12 +416,21 @@ fn export_for_exchange() {
         for file in ["config.json", "model.safetensors", "tokenizer.json"] {
             fs::copy(from.join(file), original.join(file)).expect("a file");
         }
-        let network = Network::open(&original).expect("it opens");
-        network.save(&place.join(format!("{name}.exported"))).expect("it can be written");
+        // Through a device, so that tensors are taken apart and put together again.
+        let (mut engine, net) = on_processor(&Network::open(&original).expect("it opens"), false);
+        engine.network(net).expect("a copy").save(&place.join(format!("{name}.exported"))).expect("it can be written");
     };
     copy(Path::new("recipes/quickstart"), "stories");
     copy(toy(Head::Language).0.path(), "toy");
     copy(toy(Head::Score).0.path(), "score");
+    for (name, folder) in families() {
+        copy(folder.path(), &name);
+        let network = Network::open(folder.path()).expect("it opens");
+        let scorer = network.with_head(Head::Score, HeadStart::Normal { seed: 2 }).expect("a score head");
+        let there = folder.path().join("score");
+        scorer.save(&there).expect("it can be written");
+        copy(&there, &format!("{name}-score"));
+    }
 }
 
 // Passes

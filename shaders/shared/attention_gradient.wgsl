@@ -2,10 +2,11 @@
 // dS = P ∘ (dP − delta);  dQ = scale · dS · K;  dK = scale · dSᵀ · Q;  dV = Pᵀ · dY.
 // S and P are computed again, tile by tile; nothing of [T, T] is kept.
 
-struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32 }
+struct Params { heads: u32, kv_heads: u32, dim: u32, scale: f32, cap: f32 }
 
 #import step
 #import attention_place
+#import attention_cap
 
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;

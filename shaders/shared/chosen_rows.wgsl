@@ -1,6 +1,6 @@
-// Rows picked by number, and the sum of gradients back into them.
+// Rows picked by number and scaled, and the sum of gradients back into them.
 
-struct Params { unused: u32 }
+struct Params { scale: f32 }
 
 #import step
 #import flat
@@ -18,7 +18,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
     let picked = numbers[step.views[0].offset + i / cols];
     let at = step.views[2].offset + i;
-    y[at] = x[step.views[1].offset + picked * cols + i % cols] + select(0.0, y[at], step.views[2].accumulate == 1u);
+    y[at] = step.params.scale * x[step.views[1].offset + picked * cols + i % cols] + select(0.0, y[at], step.views[2].accumulate == 1u);
 }
 
 /// The places of `numbers`, sorted by number and then by place.
@@ -52,7 +52,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
             if number(m) != own {
                 break;
             }
-            sum += d_y[step.views[2].offset + order[step.views[1].offset + m] * cols + c];
+            sum += step.params.scale * d_y[step.views[2].offset + order[step.views[1].offset + m] * cols + c];
         }
         d_x[at] = sum;
     }

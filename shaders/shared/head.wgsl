@@ -1,4 +1,5 @@
-// The head's logits, tile by tile: z[p, v] = (h[pred[p], :] · W[v, :] + bias[v]) / temperature.
+// The head's logits, tile by tile: z[p, v] = l / temperature, l = h[pred[p], :] · W[v, :] + bias[v], which a soft cap c
+// makes c · tanh(l / c).
 // W and bias are bound from vocabulary entry `first` on, `vocabulary` entries of them.
 
 struct Params {
@@ -12,10 +13,13 @@ struct Params {
     layer: u32,
     layers: u32,
     has_entropy: u32,
+    /// The soft cap, 0 for none.
+    cap: f32,
 }
 
 #import step
 #import tile
+#import squash
 
 @group(0) @binding(1) var<storage, read> h: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -50,6 +54,23 @@ fn bias_at(v: u32) -> f32 {
         return 0.0;
     }
     return bias[step.views[2].offset + v];
+}
+
+/// A logit under the cap.
+fn capped(logit: f32) -> f32 {
+    if step.params.cap == 0.0 {
+        return logit;
+    }
+    return step.params.cap * squash(logit / step.params.cap);
+}
+
+/// The derivative by the logit of what `capped` gave.
+fn slope(capped: f32) -> f32 {
+    if step.params.cap == 0.0 {
+        return 1.0;
+    }
+    let squeezed = capped / step.params.cap;
+    return 1.0 - squeezed * squeezed;
 }
 
 fn chosen_at(row: u32) -> u32 {

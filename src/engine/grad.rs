@@ -184,6 +184,7 @@ fn needed(forward: &Recording, gradients: &Gradients) -> BTreeSet<View> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::op::rms_norm;
     use crate::engine::oracle::OracleDevice;
     use crate::engine::{Arena, Device};
 
@@ -214,7 +215,7 @@ mod tests {
             let mut rec = Recorder::new(&mut self.device, &mut self.arena);
             let mut y = self.x;
             for _ in 0..2 {
-                let normed = rec.rms_norm(y, self.gain, 1e-5);
+                let normed = rec.rms_norm(y, self.gain, rms_norm::Params { eps: 1e-5, offset: 0.0 });
                 let mapped = rec.linear(normed, self.weight, None);
                 y = rec.add(y, mapped);
             }

@@ -15,7 +15,7 @@ use super::config::Config;
 use super::gguf::Gguf;
 use super::tensorfile::{TensorFile, write_tensors};
 use super::tokenizer_files::{bytes, outgoing};
-use super::{Head, ModelError, ModelSpec, Parameter, Tensors, Tokenizer};
+use super::{Head, ModelError, ModelSpec, Parameter, Stored, Tensors, Tokenizer};
 
 /// Where a network's numbers are.
 #[derive(Clone, Debug)]
@@ -62,7 +62,8 @@ impl Network {
         let config = Config::read(&folder.join("config.json"))?;
         let spec = ModelSpec::from_config(&config)?;
         let head = head_of(&folder, &config, &spec)?;
-        let tensors = TensorFile::open(&files)?;
+        let mut tensors = TensorFile::open(&files)?;
+        tensors.complete_names(&spec.family.names);
         check_tensors(&spec, head, &tensors)?;
         let tokenizer = Arc::new(Tokenizer::read(&folder, &spec)?);
         let weights = Weights::OnDisk(Arc::new(tensors));
@@ -93,8 +94,39 @@ impl Network {
     /// When the file cannot be read (any more), or a number in it is not finite.
     pub fn tensor(&self, index: usize, parameter: &Parameter) -> Result<Cow<'_, [f32]>, ModelError> {
         match &self.weights {
-            Weights::OnDisk(file) => file.read(&parameter.name).map(Cow::Owned),
             Weights::InMemory(tensors) => Ok(Cow::Borrowed(&tensors[index])),
+            Weights::OnDisk(file) => {
+                let numbers = file.read(&parameter.stored)?;
+                let stored = self.spec.stored(self.head).into_iter().find(|stored| stored.parts.contains(&index));
+                let stored = stored.expect("every parameter is stored");
+                let place = stored.parts.iter().position(|part| *part == index).expect("it is one of the parts");
+                Ok(Cow::Owned(stored.split(numbers).swap_remove(place)))
+            }
+        }
+    }
+
+    /// Hands out the numbers of every tensor with its index among the parameters; a tensor of a file is read once.
+    ///
+    /// # Errors
+    /// As [`Network::tensor`], and what `take` gives.
+    pub(super) fn each_tensor(&self, mut take: impl FnMut(usize, &[f32]) -> Result<(), ModelError>) -> Result<(), ModelError> {
+        match &self.weights {
+            Weights::InMemory(tensors) => tensors.iter().enumerate().try_for_each(|(index, numbers)| take(index, numbers)),
+            Weights::OnDisk(file) => self.spec.stored(self.head).iter().try_for_each(|stored| {
+                let parts = stored.split(file.read(&stored.name)?);
+                stored.parts.iter().zip(parts).try_for_each(|(index, numbers)| take(*index, &numbers))
+            }),
+        }
+    }
+
+    /// The numbers of a tensor as files hold it.
+    fn stored(&self, stored: &Stored) -> Result<Cow<'_, [f32]>, ModelError> {
+        match &self.weights {
+            Weights::OnDisk(file) => file.read(&stored.name).map(Cow::Owned),
+            Weights::InMemory(tensors) => {
+                let parts: Vec<&[f32]> = stored.parts.iter().map(|part| &tensors[*part][..]).collect();
+                Ok(Cow::Owned(stored.join(&parts)))
+            }
         }
     }
 
@@ -119,23 +151,20 @@ impl Network {
             return Ok(self.clone());
         }
         let wrong = || ModelError::WrongHead { expected: "score", found: self.head.word() };
-        let mut weights = Vec::new();
-        for (index, parameter) in self.parameters().iter().enumerate() {
-            if !self.is_head(parameter) {
-                weights.push(Arc::from(self.tensor(index, parameter)?));
-            }
-        }
+        let all = self.parameters();
+        let mut weights: Vec<Arc<[f32]>> = vec![Arc::from([]); all.len()];
+        self.each_tensor(|index, numbers| {
+            weights[index] = numbers.into();
+            Ok(())
+        })?;
+        let old = all.last().filter(|last| self.is_head(last)).and_then(|_| weights.pop());
         match (head, start) {
             (Head::Language, _) if !self.spec.tied => return Err(wrong()),
             (Head::Language, _) => {}
             (_, HeadStart::Zero) => weights.push(vec![0.0; self.spec.width].into()),
             (_, HeadStart::Normal { seed }) => weights.push(normal_head(self.spec.width, seed)),
             (_, HeadStart::Kept) if self.head == Head::Language => return Err(wrong()),
-            (_, HeadStart::Kept) => {
-                let all = self.parameters();
-                let last = all.last().expect("a network has parameters");
-                weights.push(Arc::from(self.tensor(all.len() - 1, last)?));
-            }
+            (_, HeadStart::Kept) => weights.extend(old),
         }
         Ok(Self { head, weights: Weights::InMemory(weights), ..self.clone() })
     }
@@ -165,10 +194,9 @@ impl Network {
         if self.head != Head::Language {
             write("align.json", &bytes(&json!({ "head": self.head.word() })))?;
         }
-        let parameters = self.parameters();
-        let tensors = parameters.iter().enumerate().map(|(index, p)| self.tensor(index, p));
-        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        let named = parameters.iter().zip(&tensors).map(|(p, t)| (p.name.as_str(), &p.shape[..], &t[..]));
+        let stored = self.spec.stored(self.head);
+        let tensors = stored.iter().map(|stored| self.stored(stored)).collect::<Result<Vec<_>, _>>()?;
+        let named = stored.iter().zip(&tensors).map(|(s, t)| (s.name.as_str(), &s.shape[..], &t[..]));
         write_tensors(&folder.join("model.safetensors"), named)
     }
 
@@ -295,14 +323,14 @@ fn head_of(folder: &Path, config: &Config, spec: &ModelSpec) -> Result<Head, Mod
 
 /// Every parameter is there with its shape, and nothing else is that a network could need.
 fn check_tensors(spec: &ModelSpec, head: Head, file: &dyn Tensors) -> Result<(), ModelError> {
-    let parameters = spec.parameters(head);
-    for parameter in &parameters {
-        file.check(&parameter.name, &parameter.shape)?;
+    let stored = spec.stored(head);
+    for tensor in &stored {
+        file.check(&tensor.name, &tensor.shape)?;
     }
     let language_head = format!("{}.weight", spec.family.names.language_head);
     let unused_head = spec.tied || head != Head::Language;
     let known = |name: &str| {
-        parameters.iter().any(|p| p.name == name)
+        stored.iter().any(|tensor| tensor.name == name)
             || (unused_head && name == language_head)
             || spec.family.ignored.iter().any(|ending| name.ends_with(ending))
     };

@@ -82,10 +82,10 @@ impl Config {
         self.optional_positive(field)?.ok_or_else(|| self.wrong(field, "it is missing"))
     }
 
-    /// A boolean; absent means `false`.
-    pub(super) fn flag(&self, field: &str) -> Result<bool, ModelError> {
+    /// A boolean.
+    pub(super) fn flag_or(&self, field: &str, absent: bool) -> Result<bool, ModelError> {
         match self.field(field) {
-            None => Ok(false),
+            None => Ok(absent),
             Some(Value::Bool(b)) => Ok(*b),
             Some(other) => Err(self.wrong(field, format!("expected true or false, found {other}"))),
         }

@@ -43,6 +43,10 @@ pub const CODES: &[(&str, &str)] = &[
         "A network was asked for what its head does not give: a scorer for log-probs, a language model for a score.",
     ),
     ("align::model::nothing_to_read", "A text has no token at all, and a network reads at least one."),
+    (
+        "align::model::too_long",
+        "A text has more tokens than the network has positions. Networks with learned positions compute nothing beyond their last one.",
+    ),
     ("align::model::frozen", "A network that was loaded to be read only was to be trained. This is a mistake in align."),
     ("align::model::state", "Training cannot go on from a checkpoint that belongs to another network. This is a mistake in align."),
 ];
@@ -95,6 +99,8 @@ pub enum ModelError {
     WrongHead { expected: &'static str, found: &'static str },
     #[error("a text without a single token cannot be read")]
     NothingToRead,
+    #[error("a text of {tokens} tokens is asked for, and the network has positions for {most}")]
+    TooLong { tokens: usize, most: usize },
     #[error("the network was loaded frozen and cannot be trained")]
     Frozen,
     #[error("saved training state does not fit: {reason}")]
@@ -139,6 +145,7 @@ impl ModelError {
             Self::TokenOutside { .. } => "align::model::token_outside",
             Self::WrongHead { .. } => "align::model::wrong_head",
             Self::NothingToRead => "align::model::nothing_to_read",
+            Self::TooLong { .. } => "align::model::too_long",
             Self::Frozen => "align::model::frozen",
             Self::State { .. } => "align::model::state",
             Self::Gguf(error) => match error {
@@ -181,6 +188,7 @@ impl ModelError {
             Self::WrongHead { found: "score", .. } => Some("load it with `load_scorer(…)`: it is a scorer".into()),
             Self::WrongHead { expected: "score", .. } => Some("`reward_model(…)` makes a scorer of a language model".into()),
             Self::NothingToRead => Some("leave out empty texts: `.filter(.prompt != \"\")`".into()),
+            Self::TooLong { .. } => Some("ask for fewer tokens (`max_tokens`), or leave out longer texts".into()),
             Self::Format { .. } => Some("save the weights as F32, F16 or BF16; GGUF may also hold Q8_0, Q4_0, Q4_1, Q4_K and Q6_K".into()),
             _ => None,
         }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::engine::op::attention::Reach;
 use crate::engine::{Precision, Recorder, View};
 use crate::value::Completion;
 
 use super::cache::{Cache, FreeRows, Remember};
 use super::sampling::{Choice, Sampling};
 use super::session::{Engine, Loaded, NetId};
-use super::transformer::{Tensors, Tokens, decoder};
+use super::tokens::{Fed, Tables, Tokens};
+use super::transformer::{Tensors, decoder};
 use super::{Head, ModelError, ModelSpec, Tokenizer};
 
 /// Weights of more words than this come from memory for every token, whatever the processor's cache: then half the bytes
@@ -114,11 +114,12 @@ impl Engine {
         extras: Extras<'_>,
     ) -> Result<Vec<Sample>, ModelError> {
         self.check_requests(net, requests)?;
+        self.check_lengths(net, requests.iter().map(|request| request.prompt.len() + sampling.max_tokens))?;
         let longest = requests.iter().map(|r| r.prompt.len()).max().unwrap_or(0);
         let (slots, rows) = self.cache_size(self.spec(net), requests, sampling.max_tokens);
         let spec = self.spec(net).clone();
         let cache = Cache::new(&mut *self.device, &spec, rows)?;
-        let table = self.table(net, longest + sampling.max_tokens);
+        let tables = self.tables(net, longest + sampling.max_tokens);
         let mut run = Run {
             requests,
             sampling,
@@ -131,8 +132,8 @@ impl Engine {
             samples: vec![None; requests.len()],
         };
         let frozen = self.freeze(net);
-        let done = frozen.and(table).and_then(|table| {
-            let network = Decode { spec, tensors: self.loaded(net).tensors.clone(), table, cache: &cache };
+        let done = frozen.and(tables).and_then(|tables| {
+            let network = Decode { spec, tensors: self.loaded(net).tensors.clone(), tables, cache: &cache };
             self.run_all(&network, &mut run, extras)
         });
         self.device.thaw();
@@ -145,7 +146,9 @@ impl Engine {
     /// Tells the device that the network stays as it is while it samples.
     fn freeze(&mut self, net: NetId) -> Result<(), ModelError> {
         let Loaded { views, tensors, .. } = self.loaded(net);
-        let is_factor = |view: &View| view.rows > 1 && view.cols > 1 && (*view != tensors.embedding || *view == tensors.head);
+        let is_factor = |view: &View| {
+            view.rows > 1 && view.cols > 1 && (*view != tensors.embedding || *view == tensors.head) && tensors.positions != Some(*view)
+        };
         let weights: Vec<View> = views.iter().copied().filter(is_factor).collect();
         let words: usize = weights.iter().map(|view| view.words()).sum();
         let precision = if words > CACHED_WORDS { Precision::Half } else { Precision::Single };
@@ -161,7 +164,7 @@ impl Engine {
             }
             let step = run.step();
             let logits = self.decode(network, &step)?;
-            let choices = run.choose(&step, &logits, network.spec.vocabulary, extras.constraint);
+            let choices = run.choose(&step, &logits, &network.spec, extras.constraint);
             drawn += choices.len();
             run.append(&choices, &mut extras.said);
             if let Some(observe) = &mut extras.observe {
@@ -170,19 +173,16 @@ impl Engine {
         }
     }
 
-    /// Runs one step: logits (R, V) of the predicting rows.
+    /// Runs one step: logits (R, V) of the predicting rows, not yet under the cap.
     fn decode(&mut self, network: &Decode<'_>, step: &Step) -> Result<Vec<f32>, ModelError> {
         let rows = step.tokens.len();
         let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
-        let ids = rec.indices(&step.tokens);
-        let positions = rec.upload_u32(&step.positions, rows, 1);
-        let ranges = rec.upload_u32(&step.ranges, rows, 4);
+        let fed = Fed { ids: &step.tokens, positions: &step.positions, ranges: &step.ranges, differentiable: false };
+        let tokens = Tokens::upload(&mut rec, &network.spec, fed, network.tables);
         let cache_rows = rec.upload_u32(&step.cache_rows, rows, 1);
-        let tokens = Tokens { ids, positions, reach: Reach { ranges, key_until: None }, table: network.table };
         let mut memory = Remember { cache: network.cache, rows: cache_rows };
         let needed = (step.predicting.len() < rows).then(|| rec.indices(&step.predicting));
-        let x = decoder(&mut rec, &network.spec, &network.tensors, (tokens, needed), &mut memory, false);
-        let hidden = rec.rms_norm(x, network.tensors.final_norm, network.spec.norm_epsilon);
+        let hidden = decoder(&mut rec, &network.spec, &network.tensors, (tokens, needed), &mut memory, false);
         let logits = rec.linear(hidden, network.tensors.head, None);
         let recording = rec.finish()?;
         self.device.run(&recording)?;
@@ -218,7 +218,7 @@ impl Engine {
 struct Decode<'a> {
     spec: ModelSpec,
     tensors: Tensors,
-    table: View,
+    tables: Tables,
     cache: &'a Cache,
 }
 
@@ -290,9 +290,12 @@ impl Run<'_> {
     }
 
     /// Draws the next token of every slot from logits (R, V).
-    fn choose(&self, step: &Step, logits: &[f32], vocabulary: usize, constraint: Option<&Constraint<'_>>) -> Vec<Choice> {
+    fn choose(&self, step: &Step, logits: &[f32], spec: &ModelSpec, constraint: Option<&Constraint<'_>>) -> Vec<Choice> {
         let draw = |(slot, &row): (&Slot, &usize)| {
-            let mut logits = logits[row * vocabulary..(row + 1) * vocabulary].to_vec();
+            let mut logits = logits[row * spec.vocabulary..(row + 1) * spec.vocabulary].to_vec();
+            if spec.logit_cap > 0.0 {
+                logits.iter_mut().for_each(|logit| *logit = spec.logit_cap * (*logit / spec.logit_cap).tanh());
+            }
             let Request { prompt, key } = &self.requests[slot.request];
             let previous = match self.sampling.repetition_penalty {
                 Some(_) => [&prompt[..], &slot.tokens].concat(),

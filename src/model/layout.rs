@@ -25,8 +25,6 @@ pub struct Batch {
     pub positions: Vec<u32>,
     /// prefix_begin, prefix_end, own_begin, own_end of the keys each token attends to, (T, 4).
     pub ranges: Vec<u32>,
-    /// One past the last row that attends to each row, (T).
-    pub key_until: Vec<u32>,
     /// The rows that anything is read off, ascending, (N): the last block computes only these.
     pub needed: Vec<u32>,
     /// Places in `needed` of rows that predict, (P); a prompt's last row predicts the first token of each of its
@@ -114,8 +112,6 @@ impl Batch {
             });
             places.push((member, first..self.predicting.len(), last));
         }
-        let until = narrow(self.tokens.len());
-        self.key_until[begin..end].fill(until);
         places
     }
 
@@ -137,7 +133,6 @@ impl Batch {
             self.positions.push(narrow(position + i));
             self.ranges.extend([prefix[0], prefix[1], own, own + i + 1].map(narrow));
         }
-        self.key_until.resize(self.tokens.len(), narrow(own + tokens.len()));
     }
 }
 
@@ -249,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_seen_by_a_contiguous_run_of_queries() {
+    fn keys_are_seen_by_nothing_before_them() {
         for seed in 0..300 {
             for batch in Layout::new(&random(seed), Want::SCORE, 20).batches {
                 for key in 0..batch.tokens.len() {
@@ -258,9 +253,7 @@ mod tests {
                         let k = narrow(key);
                         (r[0] <= k && k < r[1]) || (r[2] <= k && k < r[3])
                     };
-                    let last = (0..batch.tokens.len()).filter(|&t| sees(t)).max().expect("a row sees itself");
-                    assert!(sees(key) && !(0..key).any(sees));
-                    assert_eq!(batch.key_until[key] as usize, last + 1);
+                    assert!(sees(key) && !(0..key).any(sees), "a row sees itself and no later one");
                 }
             }
         }

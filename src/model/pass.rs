@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::engine::op::attention::Reach;
-use crate::engine::op::linear_logp::Scored;
+use crate::engine::op::linear_logp::{Params as Logits, Scored};
 use crate::engine::{Recorder, Recording, View, backward};
 
 use super::session::{Engine, NetId};
-use super::transformer::{NoMemory, Tokens, decoder};
+use super::tokens::{Fed, Tokens};
+use super::transformer::{NoMemory, decoder};
 use super::{Batch, Coefficients, Layout, ModelError, ModelSpec, Place, Readout, TokenSequence, Want};
 
 /// A forward pass whose backward is still to come. Dropping it frees what it kept.
@@ -120,6 +120,7 @@ impl Engine {
 
     fn check(&self, net: NetId, sequences: &[TokenSequence], want: Want) -> Result<(), ModelError> {
         want.check(self.head(net))?;
+        self.check_lengths(net, sequences.iter().map(|s| s.prompt().len() + s.completion().len()))?;
         let vocabulary = self.spec(net).vocabulary;
         let ids = sequences.iter().flat_map(|s| s.prompt().iter().chain(s.completion().iter()));
         match ids.copied().find(|id| *id as usize >= vocabulary) {
@@ -142,14 +143,15 @@ impl Engine {
             return Ok(Default::default());
         }
         let positions = batch.positions.iter().max().map_or(0, |p| *p as usize + 1);
-        let table = self.table(net, positions)?;
+        let tables = self.tables(net, positions)?;
         let (spec, tensors) = (self.spec(net).clone(), self.loaded(net).tensors.clone());
         let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
-        let tokens = upload(&mut rec, batch, table);
+        let fed = Fed { ids: &batch.tokens, positions: &batch.positions, ranges: &batch.ranges, differentiable: true };
+        let tokens = Tokens::upload(&mut rec, &spec, fed, tables);
         let needed = (batch.needed.len() < batch.tokens.len()).then(|| rec.indices(&batch.needed));
-        let x = decoder(&mut rec, &spec, &tensors, (tokens, needed), &mut NoMemory, keep);
-        let hidden = rec.rms_norm(x, tensors.final_norm, spec.norm_epsilon);
-        let answers = heads(&mut rec, batch, want, temperature, hidden, tensors.head);
+        let hidden = decoder(&mut rec, &spec, &tensors, (tokens, needed), &mut NoMemory, keep);
+        let logits = Logits { temperature, cap: spec.logit_cap };
+        let answers = heads(&mut rec, batch, want, logits, hidden, tensors.head);
         let recording = rec.finish()?;
         self.device.run(&recording)?;
         Ok((recording, answers))
@@ -196,23 +198,13 @@ impl Numbers<f64> {
     }
 }
 
-/// Puts a batch on the device.
-fn upload(rec: &mut Recorder<'_>, batch: &Batch, table: View) -> Tokens {
-    let rows = batch.tokens.len();
-    let ids = rec.indices(&batch.tokens);
-    let positions = rec.upload_u32(&batch.positions, rows, 1);
-    let ranges = rec.upload_u32(&batch.ranges, rows, 4);
-    let key_until = Some(rec.upload_u32(&batch.key_until, rows, 1));
-    Tokens { ids, positions, reach: Reach { ranges, key_until }, table }
-}
-
 /// Records what is read off the needed rows of the hidden states, (N, C).
-fn heads(rec: &mut Recorder<'_>, batch: &Batch, want: Want, temperature: f32, hidden: View, head: View) -> Answers {
+fn heads(rec: &mut Recorder<'_>, batch: &Batch, want: Want, logits: Logits, hidden: View, head: View) -> Answers {
     let mut answers = Answers::default();
     if (want.logp || want.entropy) && !batch.targets.is_empty() {
         let pred = rec.indices(&batch.predicting);
         let target = rec.upload_u32(&batch.targets, batch.targets.len(), 1);
-        let said = rec.linear_logp(hidden, (head, None), Scored { pred, target }, temperature, want.entropy);
+        let said = rec.linear_logp(hidden, (head, None), Scored { pred, target }, logits, want.entropy);
         (answers.logp, answers.entropy) = (Some(said.logp), said.entropy);
     }
     let mut scalar = |rows: &[u32]| {
@@ -269,7 +261,11 @@ fn seeds(layout: &Layout, index: usize, coefficients: &Coefficients) -> Numbers<
 /// About what a kept batch of `rows` tokens holds until its backward.
 pub(super) fn activation_bytes(spec: &ModelSpec, rows: usize) -> u64 {
     let (queries, keys) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
-    let block = 6 * spec.width + 3 * queries + 3 * keys + 3 * spec.mlp + spec.heads + 2;
+    let names = &spec.family.names;
+    let post_norms = [names.attention_post_norm, names.mlp_post_norm].iter().flatten().count();
+    let query_key_norm = if spec.family.query_key_norm.is_some() { queries + keys } else { 0 };
+    let mlp = if names.gate.is_some() { 3 * spec.mlp } else { 2 * spec.mlp };
+    let block = (6 + post_norms) * spec.width + 3 * queries + 3 * keys + query_key_norm + mlp + spec.heads + 2;
     4 * (rows * (spec.layers * block + 3 * spec.width)) as u64
 }
 

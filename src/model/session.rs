@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use crate::engine::{Arena, BufferId, Device, DeviceInfo, Gradients, MemoryUse, View};
 
+use super::tokens::Tables;
 use super::transformer::Tensors;
 use super::{Head, ModelError, ModelSpec, Network, Parameter, Tokenizer};
 
@@ -52,8 +53,8 @@ pub(super) struct Loaded {
     pub parameters: Vec<Parameter>,
     pub views: Vec<View>,
     pub tensors: Tensors,
-    /// Rotary cosines and sines (P, D), for as many positions as were needed so far.
-    pub table: Option<View>,
+    /// For as many positions as were needed so far.
+    pub tables: Tables,
     pub training: Option<Training>,
 }
 
@@ -107,16 +108,12 @@ impl Engine {
     /// When its files cannot be read, or the device has no room.
     pub fn load(&mut self, network: &Network, trainable: bool) -> Result<NetId, ModelError> {
         let parameters = network.parameters();
-        let mut views = Vec::with_capacity(parameters.len());
-        for (index, parameter) in parameters.iter().enumerate() {
-            let view = self.allocate(parameter)?;
-            self.device.write_f32(view, &network.tensor(index, parameter)?)?;
-            views.push(view);
-        }
+        let views = parameters.iter().map(|p| self.allocate(p)).collect::<Result<Vec<_>, _>>()?;
+        network.each_tensor(|index, numbers| Ok(self.device.write_f32(views[index], numbers)?))?;
         let training = if trainable { Some(self.training(&parameters, &views)?) } else { None };
         let tensors = Tensors::new(&network.spec, network.head, &views);
         let network = network.without_weights();
-        self.networks.push(Some(Loaded { network, parameters, views, tensors, table: None, training }));
+        self.networks.push(Some(Loaded { network, parameters, views, tensors, tables: Tables::default(), training }));
         Ok(NetId(self.networks.len() - 1))
     }
 
@@ -142,7 +139,7 @@ impl Engine {
     pub fn unload(&mut self, net: NetId) {
         let Some(loaded) = self.networks.get_mut(net.0).and_then(Option::take) else { return };
         let training = loaded.training.iter().flat_map(|t| t.gradients.iter().chain(&t.first).chain(&t.second));
-        for view in loaded.views.iter().chain(&loaded.table).chain(training) {
+        for view in loaded.views.iter().chain(loaded.tables.0.iter().flatten()).chain(training) {
             self.device.free(view.buffer);
         }
     }
@@ -243,20 +240,25 @@ impl Engine {
         self.networks[net.0].as_mut().expect("an id stands for a loaded network")
     }
 
-    /// The rotary table of a network for positions below `positions`.
-    pub(super) fn table(&mut self, net: NetId, positions: usize) -> Result<View, ModelError> {
-        let (old, spec) = (self.loaded(net).table, self.spec(net));
-        if let Some(table) = old.filter(|table| table.rows >= positions) {
-            return Ok(table);
+    /// The rotary tables of a network for positions below `positions`.
+    pub(super) fn tables(&mut self, net: NetId, positions: usize) -> Result<Tables, ModelError> {
+        let ropes = [self.spec(net).rope, self.spec(net).window_rope.filter(|_| self.spec(net).window.is_some())];
+        for (at, rope) in ropes.into_iter().enumerate() {
+            let old = self.loaded(net).tables.0[at];
+            let Some(rope) = rope.filter(|_| old.is_none_or(|old| old.rows < positions)) else { continue };
+            let rows = positions.next_power_of_two().max(64);
+            let new = self.device.load(&rope.table(rows), rows, rope.turned)?;
+            if let Some(old) = self.loaded_mut(net).tables.0[at].replace(new) {
+                self.device.free(old.buffer);
+            }
         }
-        let rows = positions.next_power_of_two().max(64);
-        let (numbers, cols) = (spec.rope.table(spec.head_dim, rows), spec.head_dim);
-        let table = self.device.load(&numbers, rows, cols)?;
-        if let Some(old) = old {
-            self.device.free(old.buffer);
-        }
-        self.loaded_mut(net).table = Some(table);
-        Ok(table)
+        Ok(self.loaded(net).tables)
+    }
+
+    /// Refuses sequences that go beyond learned positions.
+    pub(super) fn check_lengths(&self, net: NetId, mut lengths: impl Iterator<Item = usize>) -> Result<(), ModelError> {
+        let Some(most) = self.spec(net).longest() else { return Ok(()) };
+        lengths.find(|length| *length > most).map_or(Ok(()), |tokens| Err(ModelError::TooLong { tokens, most }))
     }
 
     /// Keeps the temporaries taken now until the returned token is dropped.

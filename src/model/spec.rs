@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::ModelError;
 use super::config::Config;
-use super::family::{Bias, FAMILIES, Family, family};
+use super::families::{FAMILIES, family};
+use super::family::{Activation, Family, NormKind, NormOver};
 use super::rope::Rope;
+use super::switches;
 
 /// What stands on top of the decoder.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -42,14 +44,32 @@ pub struct ModelSpec {
     pub heads: usize,
     pub kv_heads: usize,
     pub head_dim: usize,
-    /// Width of the gated product.
+    /// Width between the two halves of the MLP.
     pub mlp: usize,
     /// V.
     pub vocabulary: usize,
-    /// What the network was made for; longer sequences work, but badly.
+    /// What the network was made for. Where positions are learned there are no more; elsewhere longer sequences work,
+    /// but badly.
     pub max_positions: usize,
     pub norm_epsilon: f32,
-    pub rope: Rope,
+    /// Of blocks without a window; `None` where positions are learned.
+    pub rope: Option<Rope>,
+    /// Of blocks with a window.
+    pub window_rope: Option<Rope>,
+    /// How many tokens a block with a window attends to, its own among them.
+    pub window: Option<usize>,
+    /// Which blocks have it.
+    pub sliding: Vec<bool>,
+    pub activation: Activation,
+    /// Attention and MLP of a block read the same x.
+    pub parallel: bool,
+    /// What the product of query and key is multiplied by.
+    pub attention_scale: f32,
+    /// Soft caps, 0 for none.
+    pub attention_cap: f32,
+    pub logit_cap: f32,
+    /// What embeddings are multiplied by.
+    pub embedding_scale: f32,
     /// The language head is the embedding.
     pub tied: bool,
     pub query_key_value_bias: bool,
@@ -64,9 +84,14 @@ pub struct ModelSpec {
 /// One tensor of a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parameter {
-    /// Its name in a checkpoint.
+    /// Its name in a checkpoint, or one of its own where a checkpoint keeps it together with others.
     pub name: String,
+    /// (N, K) for a projection, whatever a checkpoint has.
     pub shape: Vec<usize>,
+    /// The tensor of a checkpoint that holds it.
+    pub(super) stored: String,
+    /// Whether it belongs to a projection inside a block.
+    pub(super) projection: bool,
 }
 
 impl Parameter {
@@ -95,31 +120,55 @@ impl ModelSpec {
         Self::from_config(&Config::read(path)?)
     }
 
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "the device counts in f32")]
     pub(super) fn from_config(config: &Config) -> Result<Self, ModelError> {
         let family = family_of(config)?;
-        let on = |bias| match bias {
-            Bias::Never => Ok(false),
-            Bias::Always => Ok(true),
-            Bias::Config(field) => config.flag(field),
+        switches::check_neutral(config, family)?;
+        let Family { fields, defaults, .. } = family;
+        let (width, heads, layers) = (config.size(fields.width)?, config.size(fields.heads)?, config.size(fields.layers)?);
+        let head_dim = config.optional_size("head_dim")?.unwrap_or(width / heads);
+        let (window, sliding) = switches::windows(config, family, layers)?;
+        let [rope, window_rope] = match family.names.positions {
+            Some(_) => [None, None],
+            None => Rope::from_config(config, family, head_dim)?.map(Some),
         };
-        let (width, heads) = (config.size("hidden_size")?, config.size("num_attention_heads")?);
         let spec = Self {
             family,
-            layers: config.size("num_hidden_layers")?,
+            layers,
             width,
             heads,
             kv_heads: config.optional_size("num_key_value_heads")?.unwrap_or(heads),
-            head_dim: config.optional_size("head_dim")?.unwrap_or(width / heads),
-            mlp: config.size("intermediate_size")?,
+            head_dim,
+            mlp: match (config.optional_size(fields.mlp)?, defaults.mlp_ratio) {
+                (None, Some(ratio)) => ratio * width,
+                (None, None) => config.size(fields.mlp)?,
+                (Some(mlp), _) => mlp,
+            },
             vocabulary: config.size("vocab_size")?,
-            max_positions: config.optional_size("max_position_embeddings")?.unwrap_or(2048),
-            #[expect(clippy::cast_possible_truncation, reason = "the device counts in f32")]
-            norm_epsilon: config.optional_positive("rms_norm_eps")?.unwrap_or(1e-6) as f32,
-            rope: Rope::from_config(config)?,
-            tied: config.flag("tie_word_embeddings")?,
-            query_key_value_bias: on(family.query_key_value_bias)?,
-            output_bias: on(family.output_bias)?,
-            mlp_bias: on(family.mlp_bias)?,
+            max_positions: match family.names.positions {
+                Some(_) => config.size(fields.positions)?,
+                None => config.optional_size(fields.positions)?.unwrap_or(2048),
+            },
+            norm_epsilon: config.optional_positive(fields.norm_epsilon)?.unwrap_or(defaults.norm_epsilon) as f32,
+            rope,
+            window_rope,
+            window,
+            sliding,
+            activation: switches::activation(config, family)?,
+            parallel: family.parallel.map_or(Ok(false), |field| config.flag_or(field, true))?,
+            attention_scale: match family.attention_scalar {
+                Some(absent) => config.optional_positive("query_pre_attn_scalar")?.unwrap_or(absent),
+                None => head_dim as f64,
+            }
+            .sqrt()
+            .recip() as f32,
+            attention_cap: switches::cap(config, family, "attn_logit_softcapping", defaults.attention_cap)?,
+            logit_cap: switches::cap(config, family, "final_logit_softcapping", defaults.logit_cap)?,
+            embedding_scale: if family.scaled_embedding { (width as f64).sqrt() as f32 } else { 1.0 },
+            tied: config.flag_or("tie_word_embeddings", defaults.tied)?,
+            query_key_value_bias: switches::biased(config, family.query_key_value_bias)?,
+            output_bias: switches::biased(config, family.output_bias)?,
+            mlp_bias: switches::biased(config, family.mlp_bias)?,
             bos: config.token_ids("bos_token_id")?.first().copied(),
             eos: config.token_ids("eos_token_id")?,
             pad: config.token_ids("pad_token_id")?.first().copied(),
@@ -136,14 +185,10 @@ impl ModelSpec {
         }
         if config.field("head_dim").is_none() && !self.width.is_multiple_of(self.heads) {
             let reason = format!("{} is not a multiple of {} heads", self.width, self.heads);
-            return Err(config.wrong("hidden_size", reason));
+            return Err(config.wrong(self.family.fields.width, reason));
         }
-        if !self.head_dim.is_multiple_of(2) {
+        if self.rope.is_some() && !self.head_dim.is_multiple_of(2) {
             return Err(config.wrong("head_dim", format!("{} is odd, and rotary positions need pairs", self.head_dim)));
-        }
-        if let Some(other) = config.text("hidden_act").filter(|act| *act != "silu") {
-            let feature = format!("activation `{other}`");
-            return Err(ModelError::UnsupportedFeature { path: config.path().to_owned(), feature });
         }
         let outside = |id: &&u32| **id as usize >= self.vocabulary;
         if let Some(id) = self.bos.iter().chain(&self.eos).find(outside) {
@@ -152,15 +197,23 @@ impl ModelSpec {
         Ok(())
     }
 
-    /// Every tensor of the network with this head, in the order in which they are stored.
+    /// The longest sequence that can be computed at all, where there is one.
+    pub fn longest(&self) -> Option<usize> {
+        self.family.names.positions.map(|_| self.max_positions)
+    }
+
+    /// Every tensor of the network with this head, in the order in which the engine holds them.
     pub fn parameters(&self, head: Head) -> Vec<Parameter> {
         let names = &self.family.names;
         let mut list = List(Vec::new());
         list.push(names.embedding, "weight", &[self.vocabulary, self.width]);
+        if let Some(positions) = names.positions {
+            list.push(positions, "weight", &[self.max_positions, self.width]);
+        }
         for block in 0..self.layers {
             self.block_parameters(&names.block.replace("{}", &block.to_string()), &mut list);
         }
-        list.push(names.final_norm, "weight", &[self.width]);
+        self.norm(&mut list, names.final_norm, self.width);
         match head {
             Head::Language if self.tied => {}
             Head::Language => list.push(names.language_head, "weight", &[self.vocabulary, self.width]),
@@ -172,21 +225,42 @@ impl ModelSpec {
     fn block_parameters(&self, block: &str, list: &mut List) {
         let names = &self.family.names;
         let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
-        let mut linear = |name: &str, rows: usize, cols: usize, bias: bool| {
-            list.push(&format!("{block}{name}"), "weight", &[rows, cols]);
+        let mut linear = |name: &str, part: &str, rows: usize, cols: usize, bias: bool| {
+            // A name that stands for several projections is told apart by what they are.
+            let shared = [names.query, names.key, names.value, names.up].iter().chain(&names.gate).filter(|other| **other == name).count();
+            let part = if shared > 1 { part } else { "" };
+            list.project(&format!("{block}{name}"), part, "weight", &[rows, cols]);
             if bias {
-                list.push(&format!("{block}{name}"), "bias", &[rows]);
+                list.project(&format!("{block}{name}"), part, "bias", &[rows]);
             }
         };
-        linear(names.query, queries, self.width, self.query_key_value_bias);
-        linear(names.key, keys, self.width, self.query_key_value_bias);
-        linear(names.value, keys, self.width, self.query_key_value_bias);
-        linear(names.output, self.width, queries, self.output_bias);
-        linear(names.gate, self.mlp, self.width, self.mlp_bias);
-        linear(names.up, self.mlp, self.width, self.mlp_bias);
-        linear(names.down, self.width, self.mlp, self.mlp_bias);
-        list.push(&format!("{block}{}", names.attention_norm), "weight", &[self.width]);
-        list.push(&format!("{block}{}", names.mlp_norm), "weight", &[self.width]);
+        linear(names.query, ".query", queries, self.width, self.query_key_value_bias);
+        linear(names.key, ".key", keys, self.width, self.query_key_value_bias);
+        linear(names.value, ".value", keys, self.width, self.query_key_value_bias);
+        linear(names.output, "", self.width, queries, self.output_bias);
+        if let Some(gate) = names.gate {
+            linear(gate, ".gate", self.mlp, self.width, self.mlp_bias);
+        }
+        linear(names.up, ".up", self.mlp, self.width, self.mlp_bias);
+        linear(names.down, "", self.width, self.mlp, self.mlp_bias);
+        for name in [names.attention_norm, names.mlp_norm, names.attention_post_norm, names.mlp_post_norm].into_iter().flatten() {
+            self.norm(list, &format!("{block}{name}"), self.width);
+        }
+        let sizes = match self.family.query_key_norm {
+            None => return,
+            Some(NormOver::Head) => [self.head_dim; 2],
+            Some(NormOver::AllHeads) => [queries, keys],
+        };
+        for (name, size) in [names.query_norm, names.key_norm].into_iter().zip(sizes) {
+            self.norm(list, &format!("{block}{name}"), size);
+        }
+    }
+
+    fn norm(&self, list: &mut List, name: &str, size: usize) {
+        list.push(name, "weight", &[size]);
+        if self.family.norm == NormKind::Layer {
+            list.push(name, "bias", &[size]);
+        }
     }
 
     /// How many numbers a network with this head holds.
@@ -199,7 +273,13 @@ struct List(Vec<Parameter>);
 
 impl List {
     fn push(&mut self, name: &str, kind: &str, shape: &[usize]) {
-        self.0.push(Parameter { name: format!("{name}.{kind}"), shape: shape.to_vec() });
+        let name = format!("{name}.{kind}");
+        self.0.push(Parameter { stored: name.clone(), name, shape: shape.to_vec(), projection: false });
+    }
+
+    fn project(&mut self, name: &str, part: &str, kind: &str, shape: &[usize]) {
+        let (stored, name) = (format!("{name}.{kind}"), format!("{name}{part}.{kind}"));
+        self.0.push(Parameter { name, shape: shape.to_vec(), stored, projection: true });
     }
 }
 

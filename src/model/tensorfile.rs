@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use half::slice::HalfFloatSliceExt;
 use serde::Deserialize;
 
+use super::family::Names;
 use super::{ModelError, Tensors};
 use crate::diagnostic::grouped;
 
@@ -84,6 +85,17 @@ impl TensorFile {
         }
         self.files.push((path.to_owned(), Mutex::new(file)));
         Ok(())
+    }
+
+    /// Puts the name of the decoder in front of all tensors of a file that was saved without a head: none has it there.
+    pub(super) fn complete_names(&mut self, names: &Names) {
+        let (decoder, _) = names.embedding.split_once('.').expect("a decoder's tensors begin with its name");
+        let inside = |name: &str| name.strip_prefix(decoder).is_some_and(|rest| rest.starts_with('.'));
+        let is_head = |name: &str| [names.language_head, names.score_head].iter().any(|head| name == format!("{head}.weight"));
+        if !self.entries.keys().any(|name| inside(name)) {
+            let entries = std::mem::take(&mut self.entries).into_iter();
+            self.entries = entries.map(|(name, e)| (if is_head(&name) { name } else { format!("{decoder}.{name}") }, e)).collect();
+        }
     }
 
     /// The shape of a tensor, if there is one of this name.

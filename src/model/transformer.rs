@@ -1,23 +1,35 @@
 //! The decoder as recorded ops: embedding, blocks, final norm, heads. The derivative follows by `engine::grad`.
 //!
 //! ```text
-//! x = embed(ids)                                          (T, C)
-//! per block:  a = rms_norm(x)
-//!             x = x + W_o attention(rope(W_q a), rope(W_k a), W_v a)
-//!             b = rms_norm(x)
-//!             x = x + W_down (silu(W_gate b) * W_up b)
-//! h = rms_norm(x);  logits = W_head h  or  score = w_score h
+//! x = s embed(ids) + positions                            (T, C)
+//! per block:  a = norm(x)
+//!             x = x + norm(W_o attention(rope(norm(W_q a)), rope(norm(W_k a)), W_v a))
+//!             b = norm(x)                                 of the first x, where attention and MLP are parallel
+//!             x = x + norm(W_down (f(W_gate b) * W_up b))
+//! h = norm(x);  logits = W_head h  or  score = w_score h
 //! ```
+//!
+//! What a family has not is left out.
 
-use crate::engine::op::attention::{Params as Heads, Reach};
+use crate::engine::op::attention::Params as Heads;
+use crate::engine::op::rms_norm::Params as Rms;
 use crate::engine::{Indices, Recorder, View};
 
+use super::family::{Activation, NormKind};
+use super::tokens::Tokens;
 use super::{Head, ModelSpec};
 
 /// A linear map's weight (N, K) and bias (1, N).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Projection {
     weight: View,
+    bias: Option<View>,
+}
+
+/// A norm's gain and bias, (1, C).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Norm {
+    gain: View,
     bias: Option<View>,
 }
 
@@ -28,32 +40,25 @@ pub(super) struct Block {
     key: Projection,
     value: Projection,
     output: Projection,
-    gate: Projection,
+    gate: Option<Projection>,
     up: Projection,
     down: Projection,
-    attention_norm: View,
-    mlp_norm: View,
+    attention_norm: Option<Norm>,
+    mlp_norm: Option<Norm>,
+    attention_post_norm: Option<Norm>,
+    mlp_post_norm: Option<Norm>,
+    query_key_norm: Option<(Norm, Norm)>,
 }
 
 /// All tensors of a network on a device.
 #[derive(Clone, Debug)]
 pub(super) struct Tensors {
     pub embedding: View,
+    pub positions: Option<View>,
     pub blocks: Vec<Block>,
-    pub final_norm: View,
+    pub final_norm: Norm,
     /// (V, C) for a language head, the embedding where it is tied; (1, C) for a score or value head.
     pub head: View,
-}
-
-/// The tokens of a pass on the device.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tokens {
-    pub ids: Indices,
-    /// u32 (T, 1).
-    pub positions: View,
-    pub reach: Reach,
-    /// Rotary cosines and sines, (P, D).
-    pub table: View,
 }
 
 /// What attention sees of a block's keys and values: those of this pass, or a cache into which they go first.
@@ -77,27 +82,79 @@ impl Tensors {
         let mut views = views.iter().copied();
         let mut next = || views.next().expect("one view a parameter");
         let embedding = next();
+        let positions = spec.family.names.positions.map(|_| next());
         let blocks = (0..spec.layers).map(|_| Block::new(spec, &mut next)).collect();
-        let final_norm = next();
+        let final_norm = Norm::new(spec, &mut next);
         let head = if head == Head::Language && spec.tied { embedding } else { next() };
-        Self { embedding, blocks, final_norm, head }
+        Self { embedding, positions, blocks, final_norm, head }
+    }
+}
+
+impl Norm {
+    fn new(spec: &ModelSpec, next: &mut impl FnMut() -> View) -> Self {
+        Self { gain: next(), bias: (spec.family.norm == NormKind::Layer).then(next) }
     }
 }
 
 impl Block {
     fn new(spec: &ModelSpec, next: &mut impl FnMut() -> View) -> Self {
+        let names = &spec.family.names;
         let mut projection = |biased: bool| Projection { weight: next(), bias: biased.then(&mut *next) };
         let inputs = spec.query_key_value_bias;
         let (query, key, value) = (projection(inputs), projection(inputs), projection(inputs));
         let output = projection(spec.output_bias);
-        let (gate, up, down) = (projection(spec.mlp_bias), projection(spec.mlp_bias), projection(spec.mlp_bias));
-        Self { query, key, value, output, gate, up, down, attention_norm: next(), mlp_norm: next() }
+        let gate = names.gate.map(|_| projection(spec.mlp_bias));
+        let (up, down) = (projection(spec.mlp_bias), projection(spec.mlp_bias));
+        let mut norm = |name: Option<&str>| name.map(|_| Norm::new(spec, next));
+        let (attention_norm, mlp_norm) = (norm(names.attention_norm), norm(names.mlp_norm));
+        let (attention_post_norm, mlp_post_norm) = (norm(names.attention_post_norm), norm(names.mlp_post_norm));
+        let query_key_norm = spec.family.query_key_norm.map(|_| (Norm::new(spec, next), Norm::new(spec, next)));
+        Self { query, key, value, output, gate, up, down, attention_norm, mlp_norm, attention_post_norm, mlp_post_norm, query_key_norm }
     }
 }
 
 /// x (M, K) through a projection: (M, N).
 fn project(rec: &mut Recorder<'_>, x: View, projection: Projection) -> View {
     rec.linear(x, projection.weight, projection.bias)
+}
+
+/// The rows of x brought to one size; x itself where there is no norm.
+fn normed(rec: &mut Recorder<'_>, spec: &ModelSpec, x: View, norm: Option<Norm>) -> View {
+    let Some(Norm { gain, bias }) = norm else { return x };
+    match bias {
+        Some(bias) => rec.layer_norm(x, gain, bias, spec.norm_epsilon),
+        None => {
+            let offset = if spec.family.norm == NormKind::RmsLessOne { 1.0 } else { 0.0 };
+            rec.rms_norm(x, gain, Rms { eps: spec.norm_epsilon, offset })
+        }
+    }
+}
+
+/// Queries, keys and values of block `index` for its normed input a (T, C).
+fn inputs(rec: &mut Recorder<'_>, spec: &ModelSpec, (index, tensors): (usize, &Block), tokens: Tokens, a: View) -> [View; 3] {
+    let (mut q, mut k, v) = (project(rec, a, tensors.query), project(rec, a, tensors.key), project(rec, a, tensors.value));
+    if let Some((query_norm, key_norm)) = tensors.query_key_norm {
+        (q, k) = (normed(rec, spec, q, Some(query_norm)), normed(rec, spec, k, Some(key_norm)));
+    }
+    if let Some(table) = tokens.sight(spec, index).table {
+        let mut turn = |x| rec.rope(x, tokens.positions, table, spec.head_dim);
+        (q, k) = (turn(q), turn(k));
+    }
+    [q, k, v]
+}
+
+/// What the MLP adds to x, given what it reads of it.
+fn mlp(rec: &mut Recorder<'_>, spec: &ModelSpec, tensors: &Block, b: View) -> View {
+    let gate = tensors.gate.map(|gate| project(rec, b, gate));
+    let up = project(rec, b, tensors.up);
+    let inner = match (spec.activation, gate) {
+        (Activation::Silu, Some(gate)) => rec.swiglu(gate, up),
+        (Activation::Silu, None) => unreachable!("a configuration without a gate has another activation"),
+        (gelu, Some(gate)) => rec.gelu(gate, Some(up), gelu == Activation::GeluTanh),
+        (gelu, None) => rec.gelu(up, None, gelu == Activation::GeluTanh),
+    };
+    let added = project(rec, inner, tensors.down);
+    normed(rec, spec, added, tensors.mlp_post_norm)
 }
 
 /// Records block `index`: x (T, C) to (T, C), or to the rows `needed` of it: every token gives its key and value, but
@@ -110,24 +167,22 @@ fn block(
     mut x: View,
     memory: &mut impl Memory,
 ) -> View {
-    let normed = rec.rms_norm(x, tensors.attention_norm, spec.norm_epsilon);
-    let (q, k, v) = (project(rec, normed, tensors.query), project(rec, normed, tensors.key), project(rec, normed, tensors.value));
-    let (q, k) = (rec.rope(q, tokens.positions, tokens.table), rec.rope(k, tokens.positions, tokens.table));
+    let a = normed(rec, spec, x, tensors.attention_norm);
+    let [q, k, v] = inputs(rec, spec, (index, tensors), tokens, a);
     let (k, v) = memory.remember(rec, index, k, v);
-    let mut mixed = rec.attention(q, k, v, tokens.reach, heads(spec));
+    let mut mixed = rec.attention(q, k, v, tokens.sight(spec, index).reach, heads(spec));
     if let Some(needed) = needed {
         (x, mixed) = (rec.gather(needed, x), rec.gather(needed, mixed));
     }
     let attended = project(rec, mixed, tensors.output);
-    let x = rec.add(x, attended);
-    let normed = rec.rms_norm(x, tensors.mlp_norm, spec.norm_epsilon);
-    let (gate, up) = (project(rec, normed, tensors.gate), project(rec, normed, tensors.up));
-    let gated = rec.swiglu(gate, up);
-    let added = project(rec, gated, tensors.down);
-    rec.add(x, added)
+    let attended = normed(rec, spec, attended, tensors.attention_post_norm);
+    let sum = rec.add(x, attended);
+    let b = normed(rec, spec, if spec.parallel { x } else { sum }, tensors.mlp_norm);
+    let added = mlp(rec, spec, tensors, b);
+    rec.add(sum, added)
 }
 
-/// Records everything up to the last block: the rows `needed` of the residual stream (T, C), `None` for all. With
+/// Records everything up to the final norm: the rows `needed` of the hidden states (T, C), `None` for all. With
 /// `keep`, activations stay for a backward pass; without, blocks share their memory.
 pub(super) fn decoder(
     rec: &mut Recorder<'_>,
@@ -137,7 +192,11 @@ pub(super) fn decoder(
     memory: &mut impl Memory,
     keep: bool,
 ) -> View {
-    let mut x = rec.embed(tokens.ids, tensors.embedding);
+    let mut x = rec.embed(tokens.ids, tensors.embedding, spec.embedding_scale);
+    if let (Some(positions), Some(table)) = (tokens.learned, tensors.positions) {
+        let position = rec.embed(positions, table, 1.0);
+        x = rec.add(x, position);
+    }
     for (index, tensors) in tensors.blocks.iter().enumerate() {
         let tokens = (tokens, needed.filter(|_| index + 1 == spec.layers));
         if keep {
@@ -148,11 +207,11 @@ pub(super) fn decoder(
         rec.release(x);
         x = next;
     }
-    x
+    normed(rec, spec, x, Some(tensors.final_norm))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "head counts and sizes are small")]
+#[expect(clippy::cast_possible_truncation, reason = "head counts and sizes are small")]
 fn heads(spec: &ModelSpec) -> Heads {
-    let scale = 1.0 / (spec.head_dim as f32).sqrt();
-    Heads { heads: spec.heads as u32, kv_heads: spec.kv_heads as u32, head_dim: spec.head_dim as u32, scale }
+    let (scale, cap) = (spec.attention_scale, spec.attention_cap);
+    Heads { heads: spec.heads as u32, kv_heads: spec.kv_heads as u32, head_dim: spec.head_dim as u32, scale, cap }
 }

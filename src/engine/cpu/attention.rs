@@ -1,8 +1,8 @@
 //! `attention`: blocks of queries against all keys in their reach, through matrix products.
 //!
-//! Queries that follow each other and share where their ranges begin form a block. In the order (prefix, own) each
-//! query of a block reaches its first so many of the block's keys, so one strip of scores (queries, keys) serves all,
-//! and nothing larger ever exists.
+//! Queries that follow each other and share where their ranges begin, or whose windows overlap, form a block. In the
+//! order (prefix, own) each query of a block reaches a run of the block's keys, so one strip of scores (queries, keys)
+//! serves all, and nothing larger ever exists.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use super::matmul::product_here;
 use super::memory::{Frame, Source, Target};
 use super::parallel;
 use super::simd::{fastest, fma};
-use super::vector::{self, exp};
+use super::vector::{self, exp, tanh};
 use crate::engine::op::attention::Params;
 
 /// The most queries in a block: enough for products at full speed, few enough to waste little above the diagonal.
@@ -26,7 +26,7 @@ const CALLS: usize = 1 << 12;
 const FETCH: usize = 8;
 const WORTH_A_THREAD: usize = 1 << 18;
 
-/// Queries with the same prefix and the same begin of their own keys.
+/// Queries of one sequence, and all keys that any of them reaches.
 #[derive(Clone, PartialEq, Debug)]
 struct Block {
     queries: Range<usize>,
@@ -42,7 +42,7 @@ impl Block {
             let [prefix_begin, prefix_end, own_begin, own_end] = range.map(|at| at as usize);
             let (prefix, own) = (prefix_begin..prefix_end, own_begin..own_end);
             match blocks.last_mut() {
-                Some(last) if last.prefix == prefix && last.own.start == own.start && last.queries.len() < QUERIES => {
+                Some(last) if last.queries.len() < QUERIES && last.takes(&prefix, &own) => {
                     last.queries.end = t + 1;
                     last.own.end = last.own.end.max(own.end);
                 }
@@ -52,14 +52,24 @@ impl Block {
         blocks
     }
 
+    /// Whether what the next query reaches is a run of the keys. Windows only ever move on.
+    fn takes(&self, prefix: &Range<usize>, own: &Range<usize>) -> bool {
+        let same = self.prefix.end == prefix.end && self.prefix.start <= prefix.start && self.own.start == own.start;
+        let beyond = prefix.is_empty() && self.own.start <= own.start && own.start < self.own.end;
+        same || (beyond && self.prefix.end == prefix.end)
+    }
+
     /// How many keys any of its queries reaches.
     fn keys(&self) -> usize {
         self.prefix.len() + self.own.len()
     }
 
-    /// How many of them query `t` reaches: the first so many.
-    fn reach(&self, ranges: &[u32], t: usize) -> usize {
-        self.prefix.len() + ranges[4 * t + 3] as usize - self.own.start
+    /// Which of them query `t` reaches.
+    fn reach(&self, ranges: &[u32], t: usize) -> Range<usize> {
+        let [prefix_begin, prefix_end, own_begin, own_end] = [0, 1, 2, 3].map(|i| ranges[4 * t + i] as usize);
+        let own = self.prefix.len() + own_begin - self.own.start;
+        let begin = if prefix_begin < prefix_end { prefix_begin - self.prefix.start } else { own };
+        begin..own + own_end - own_begin
     }
 
     /// The two runs of keys with their place in a strip.
@@ -133,10 +143,8 @@ fn forward_block(
         scores(strip, block, head(q, &block.queries, h, dim), k, kv);
         let mut inverse = [0.0; QUERIES];
         for (i, strip) in strip.chunks_mut(block.keys()).enumerate() {
-            let (reached, beyond) = strip.split_at_mut(block.reach(ranges, block.queries.start + i));
-            let most = vector::max(reached) * p.scale;
-            let total = vector::exp_scaled(reached, p.scale, most);
-            beyond.fill(0.0);
+            let reached = within(strip, block.reach(ranges, block.queries.start + i));
+            let (most, total) = exponents(p, reached);
             inverse[i] = total.recip();
             lse[i * heads + h] = most + total.ln();
         }
@@ -146,6 +154,23 @@ fn forward_block(
             vector::scale(&mut out[h * dim..(h + 1) * dim], inverse);
         }
     }
+}
+
+/// Turns products of queries and keys into exponents of scores less the largest; returns that one, and their sum.
+fn exponents(p: &Params, products: &mut [f32]) -> (f32, f32) {
+    if p.cap > 0.0 {
+        vector::cap_scaled(products, p.scale, p.cap);
+    }
+    let scale = if p.cap > 0.0 { 1.0 } else { p.scale };
+    let most = vector::max(products) * scale;
+    (most, vector::exp_scaled(products, scale, most))
+}
+
+/// A part of a strip, after the rest of it was set to 0.
+fn within(strip: &mut [f32], part: Range<usize>) -> &mut [f32] {
+    strip[..part.start].fill(0.0);
+    strip[part.end..].fill(0.0);
+    &mut strip[part]
 }
 
 /// As [`forward_block`], for a block of one query.
@@ -163,8 +188,7 @@ fn forward_one(
         one::scores(strip, q.row(block.queries.start), k, heads, span(keys));
     }
     for (strip, lse) in strip.chunks_mut(block.keys()).zip(lse) {
-        let most = vector::max(strip) * p.scale;
-        let total = vector::exp_scaled(strip, p.scale, most);
+        let (most, total) = exponents(p, strip);
         *lse = most + total.ln();
         vector::scale(strip, total.recip());
     }
@@ -290,13 +314,15 @@ impl Task<'_> {
         scores(d_scores, block, d_out, given.v, self.kv);
         for (i, t) in block.queries.clone().enumerate() {
             let row = i * block.keys()..(i + 1) * block.keys();
-            let (weights, weights_beyond) = weights[row.clone()].split_at_mut(block.reach(given.ranges, t));
-            let (d_scores, d_scores_beyond) = d_scores[row].split_at_mut(weights.len());
+            let reach = block.reach(given.ranges, t);
+            let weights = within(&mut weights[row.clone()], reach.clone());
+            let d_scores = within(&mut d_scores[row], reach);
             let columns = all * dim..(all + 1) * dim;
             let e = vector::dot(&given.d_out.row(t)[columns.clone()], &given.out.row(t)[columns]);
-            softmax_backward(weights, d_scores, given.p.scale, given.lse.row(t)[all], e);
-            weights_beyond.fill(0.0);
-            d_scores_beyond.fill(0.0);
+            match given.p.cap > 0.0 {
+                true => capped_backward(weights, d_scores, given.p.scale, given.p.cap, given.lse.row(t)[all], e),
+                false => softmax_backward(weights, d_scores, given.p.scale, given.lse.row(t)[all], e),
+            }
         }
         if let Some(d_q) = &mut self.d_q {
             let rows = d_q.as_mut().subrows_mut(block.queries.start - self.first, block.queries.len());
@@ -325,6 +351,16 @@ fastest! {
             *d = *weight * (*d - e) * scale;
         }
     }
+
+    /// The same with scores under a soft cap.
+    fn capped_backward(weights: &mut [f32], d_scores: &mut [f32], scale: f32, cap: f32, lse: f32, e: f32) {
+        let inner = scale / cap;
+        for (weight, d) in weights.iter_mut().zip(d_scores) {
+            let squeezed = tanh::<FMA>(*weight * inner);
+            *weight = exp::<FMA>(fma::<FMA>(squeezed, cap, -lse));
+            *d = *weight * (*d - e) * scale * fma::<FMA>(-squeezed, squeezed, 1.0);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -339,8 +375,23 @@ mod tests {
         let queries: Vec<_> = blocks.iter().map(|block| block.queries.clone()).collect();
         assert_eq!(queries, [0..2, 2..3, 3..5, 5..6]);
         assert_eq!(blocks[2].keys(), 4);
-        assert_eq!(blocks[2].reach(&ranges, 3), 3);
+        assert_eq!(blocks[2].reach(&ranges, 3), 0..3);
         assert_eq!(runs(&blocks).iter().map(|run| run.len()).collect::<Vec<_>>(), [3, 1]);
+    }
+
+    #[test]
+    fn windows_move_on_within_a_block() {
+        // Windows of 3: a prompt of 2 with completions of 4 and 1.
+        let ranges = [
+            0, 0, 0, 1, 0, 0, 0, 2, 0, 2, 2, 3, 1, 2, 2, 4, 2, 2, 2, 5, 2, 2, 3, 6, // the prompt and its first completion
+            0, 2, 6, 7,
+        ];
+        let blocks = Block::all(&ranges);
+        let queries: Vec<_> = blocks.iter().map(|block| block.queries.clone()).collect();
+        assert_eq!(queries, [0..2, 2..6, 6..7]);
+        let reached: Vec<_> = (2..6).map(|t| blocks[1].reach(&ranges, t)).collect();
+        assert_eq!(reached, [0..3, 1..4, 2..5, 3..6]);
+        assert_eq!(runs(&blocks).len(), 1);
     }
 
     #[test]

@@ -25,12 +25,14 @@ struct Head<'a> {
     bias: Option<Source<'a>>,
     /// 1 / temperature.
     sharpness: f32,
+    /// The soft cap, 0 for none.
+    cap: f32,
 }
 
 impl<'a> Head<'a> {
     fn of(frame: &Frame<'a>) -> Self {
-        let sharpness = frame.step.params::<Params>().temperature.recip();
-        Self { states: frame.input(0), weight: frame.input(1), bias: frame.option(2), sharpness }
+        let Params { temperature, cap } = frame.step.params();
+        Self { states: frame.input(0), weight: frame.input(1), bias: frame.option(2), sharpness: temperature.recip(), cap }
     }
 
     /// Copies the states that predict the tokens at `places` to `to`, (tokens, C).
@@ -50,13 +52,16 @@ impl<'a> Head<'a> {
         self.weight.matrix().subrows(block.start, block.len())
     }
 
-    /// scores (tokens, words) = states W^T + b, not yet divided by the temperature.
+    /// scores (tokens, words) = states W^T + b under the cap, not yet divided by the temperature.
     fn score(&self, states: MatRef<'_, f32>, block: &std::ops::Range<usize>, scores: &mut [f32]) {
         let to = MatMut::from_row_major_slice_mut(scores, states.nrows(), block.len());
         product(to, false, states, self.rows(block).transpose());
         if let Some(bias) = self.bias {
             let bias = &bias.data[block.clone()];
             scores.par_chunks_mut(block.len()).for_each(|row| vector::add(row, bias));
+        }
+        if self.cap > 0.0 {
+            scores.par_chunks_mut(block.len()).for_each(|row| vector::cap_scaled(row, 1.0, self.cap));
         }
     }
 }
@@ -142,13 +147,16 @@ impl<'a> Scored<'a> {
     }
 
     /// Turns a token's scores over a block into dL/dscore.
-    fn differentiate(&self, place: usize, block: &std::ops::Range<usize>, sharpness: f32, scores: &mut [f32]) {
+    fn differentiate(&self, place: usize, block: &std::ops::Range<usize>, head: &Head<'_>, scores: &mut [f32]) {
         let (d_logp, d_entropy) = self.coefficients(place);
         let entropy = self.entropy.map_or(0.0, |entropy| entropy[place]);
-        turn(scores, sharpness, self.lse[place], d_logp + d_entropy * entropy, d_entropy);
-        let word = self.target[place] as usize;
-        if block.contains(&word) {
-            scores[word - block.start] += d_logp * sharpness;
+        let word = Some(self.target[place] as usize).filter(|word| block.contains(word)).map(|word| word - block.start);
+        // What is left of a score's derivative under the cap: at the target, which is added to apart.
+        let slope = |score: f32| if head.cap > 0.0 { 1.0 - (score / head.cap).powi(2) } else { 1.0 };
+        let at_word = word.map_or(0.0, |word| slope(scores[word]));
+        turn(scores, head.sharpness, self.lse[place], d_logp + d_entropy * entropy, d_entropy, head.cap);
+        if let Some(word) = word {
+            scores[word] += d_logp * head.sharpness * at_word;
         }
     }
 }
@@ -172,7 +180,7 @@ pub(super) fn backward(frame: &mut Frame<'_>) {
             let scores = &mut scores[..places.len() * block.len()];
             head.score(states, &block, scores);
             let rows = scores.par_chunks_mut(block.len()).zip(places).with_min_len(4);
-            rows.for_each(|(scores, place)| scored.differentiate(*place, &block, head.sharpness, scores));
+            rows.for_each(|(scores, place)| scored.differentiate(*place, &block, &head, scores));
             let d_scores = MatRef::from_row_major_slice(scores, places.len(), block.len());
             if d_states.is_some() {
                 let back = MatMut::from_row_major_slice_mut(back, places.len(), channels);
@@ -233,11 +241,12 @@ fastest! {
         (total, weighted)
     }
 
-    /// x = -sharpness q (a + b ln q) with ln q = sharpness x - lse.
-    fn turn(x: &mut [f32], sharpness: f32, lse: f32, a: f32, b: f32) {
+    /// x = -sharpness q (a + b ln q) with ln q = sharpness x - lse; times 1 - (x / cap)^2 under a cap.
+    fn turn(x: &mut [f32], sharpness: f32, lse: f32, a: f32, b: f32, cap: f32) {
+        let inverse = if cap > 0.0 { cap.recip() } else { 0.0 };
         for x in x {
-            let log = fma::<FMA>(*x, sharpness, -lse);
-            *x = -sharpness * exp::<FMA>(log) * fma::<FMA>(b, log, a);
+            let (log, squeezed) = (fma::<FMA>(*x, sharpness, -lse), *x * inverse);
+            *x = -sharpness * exp::<FMA>(log) * fma::<FMA>(b, log, a) * fma::<FMA>(-squeezed, squeezed, 1.0);
         }
     }
 }

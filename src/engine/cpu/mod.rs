@@ -6,10 +6,12 @@ mod attention;
 mod attention_one;
 mod elementwise;
 mod few_rows;
+mod gelu;
 mod head;
 mod linear;
 mod matmul;
 mod memory;
+mod norms;
 mod packed;
 mod parallel;
 mod rows;
@@ -33,10 +35,12 @@ const KERNELS: &[(&str, Kernel, Option<Kernel>)] = &[
     ("embed", rows::pick, Some(rows::pick_backward)),
     ("fill", elementwise::fill, None),
     ("gather", rows::pick, Some(rows::pick_backward)),
+    ("gelu", gelu::forward, Some(gelu::backward)),
+    ("layer_norm", norms::layer_norm, Some(norms::layer_norm_backward)),
     ("linear", linear::forward, Some(linear::backward)),
     ("linear_logp", head::forward, Some(head::backward)),
     ("norm_sq", elementwise::norm_sq, None),
-    ("rms_norm", rows::rms_norm, Some(rows::rms_norm_backward)),
+    ("rms_norm", norms::rms_norm, Some(norms::rms_norm_backward)),
     ("rope", rows::rope, Some(rows::rope_backward)),
     ("scatter", rows::scatter, None),
     ("swiglu", elementwise::swiglu, Some(elementwise::swiglu_backward)),

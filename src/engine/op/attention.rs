@@ -1,9 +1,11 @@
 //! out[t, h] = sum over keys j in reach of t of softmax_j(scale q[t, h] . k[j, g(h)]) v[j, g(h)], for every head h, where
 //! g(h) = h Hkv / H; q, out (Tq, H D), k, v (Tk, Hkv D), ranges u32 (Tq, 4) = prefix begin, prefix end, own begin, own
 //! end. Query t reaches keys in prefix and in own; it is causal because own ends with the token itself. With packed
-//! sequences, shared prompts and a cache of keys this is the same op. Saves lse[t, h], the log of the sum of exponents.
+//! sequences, shared prompts, a cache of keys and a sliding window this is the same op. Saves lse[t, h], the log of the sum
+//! of exponents. With a soft cap c > 0, scores s = scale q.k become c tanh(s / c).
 //!
-//! Backward, with p = exp(scale q.k - lse), e = dout[t, h] . out[t, h] and ds = p (dout[t, h] . v[j] - e) scale:
+//! Backward, with p = exp(s - lse), e = dout[t, h] . out[t, h], ds = p (dout[t, h] . v[j] - e) scale, times
+//! 1 - (s / c)^2 with a cap:
 //! dq[t] = sum_j ds k[j], dk[j] = sum over t that reach j of ds q[t], dv[j] = sum p dout[t]. All queries that reach key j
 //! lie in j .. key_until[j]; key_until u32 (Tk, 1).
 
@@ -28,6 +30,20 @@ pub struct Params {
     pub kv_heads: u32,
     pub head_dim: u32,
     pub scale: f32,
+    /// The soft cap of scores, 0 for none.
+    pub cap: f32,
+}
+
+impl Params {
+    /// Capped scores, and the derivative by what was capped.
+    fn cap<T: Float>(self, score: T) -> (T, T) {
+        let cap = T::of(f64::from(self.cap));
+        if self.cap == 0.0 {
+            return (score, T::of(1.0));
+        }
+        let squeezed = (score / cap).tanh();
+        (cap * squeezed, T::of(1.0) - squeezed * squeezed)
+    }
 }
 
 /// Which keys each query attends to.
@@ -80,7 +96,7 @@ impl Define for Attention {
             for head in 0..p.heads as usize {
                 let (at, kv) = (head * dim, head * p.kv_heads as usize / p.heads as usize * dim);
                 let scores: Vec<(usize, T)> =
-                    keys(ranges, t).map(|j| (j, T::of(f64::from(p.scale)) * dot(q, t, at, k, j, kv, dim))).collect();
+                    keys(ranges, t).map(|j| (j, p.cap(T::of(f64::from(p.scale)) * dot(q, t, at, k, j, kv, dim)).0)).collect();
                 let most = scores.iter().fold(scores[0].1, |most, (_, s)| if *s > most { *s } else { most });
                 let mut total = T::default();
                 for (_, score) in &scores {
@@ -108,8 +124,9 @@ impl Define for Attention {
                 let (at, kv) = (head * dim, head * p.kv_heads as usize / p.heads as usize * dim);
                 let e = dot(d_y, t, at, y, t, at, dim);
                 for j in keys(ranges, t) {
-                    let weight = (scale * dot(q, t, at, k, j, kv, dim) - lse.at(t, head)).exp();
-                    let d_score = weight * (dot(d_y, t, at, v, j, kv, dim) - e) * scale;
+                    let (score, slope) = p.cap(scale * dot(q, t, at, k, j, kv, dim));
+                    let weight = (score - lse.at(t, head)).exp();
+                    let d_score = weight * (dot(d_y, t, at, v, j, kv, dim) - e) * scale * slope;
                     for i in 0..dim {
                         d_q.add(t, at + i, d_score * k.at(j, kv + i));
                         d_k.add(j, kv + i, d_score * q.at(t, at + i));
@@ -130,14 +147,20 @@ impl Define for Attention {
     }
 
     fn cases() -> Vec<Case> {
-        let shape = |heads, kv_heads, head_dim| Params { heads, kv_heads, head_dim, scale: 0.3 };
+        let shape = |heads, kv_heads, head_dim| Params { heads, kv_heads, head_dim, scale: 0.3, cap: 0.0 };
+        let capped = |heads, kv_heads, head_dim| Params { cap: 1.5, ..shape(heads, kv_heads, head_dim) };
         vec![
             case("one", &packed(&[(0, &[1])]), shape(1, 1, 2)),
             case("odd", &packed(&[(0, &[5]), (0, &[3])]), shape(3, 1, 6)),
             case("grouped heads", &packed(&[(0, &[4]), (0, &[1]), (0, &[7])]), shape(4, 2, 8)),
             case("shared prompts", &packed(&[(5, &[3, 1, 4]), (0, &[6]), (2, &[9, 2])]), shape(2, 2, 10)),
             case("large", &packed(&[(0, &[150]), (40, &[33, 50])]), shape(2, 1, 48)),
-            decoding(),
+            case("window", &windowed(3, &packed(&[(5, &[3, 1, 4]), (0, &[6]), (2, &[9, 2])])), shape(2, 1, 10)),
+            case("window large", &windowed(40, &packed(&[(0, &[150]), (40, &[33, 50])])), shape(2, 1, 48)),
+            case("cap", &packed(&[(0, &[5]), (2, &[3, 4])]), capped(4, 2, 6)),
+            case("cap and window large", &windowed(20, &packed(&[(0, &[70]), (20, &[33, 10])])), capped(2, 1, 40)),
+            decoding(0.0),
+            decoding(2.0),
         ]
     }
 }
@@ -160,6 +183,15 @@ fn packed(groups: &[(u32, &[u32])]) -> (Vec<u32>, Vec<u32>) {
     (ranges, until)
 }
 
+/// The same, each query reaching its last `window` keys only.
+fn windowed(window: u32, (ranges, until): &(Vec<u32>, Vec<u32>)) -> (Vec<u32>, Vec<u32>) {
+    let near = |r: &[u32]| {
+        let own = (r[3] - r[2]).min(window);
+        [r[1] - (r[1] - r[0]).min(window - own), r[1], r[3] - own, r[3]]
+    };
+    (ranges.chunks(4).flat_map(near).collect(), until.clone())
+}
+
 fn case(name: &'static str, (ranges, until): &(Vec<u32>, Vec<u32>), shape: Params) -> Case {
     let tokens = until.len();
     let keys = (shape.kv_heads * shape.head_dim) as usize;
@@ -177,15 +209,16 @@ fn case(name: &'static str, (ranges, until): &(Vec<u32>, Vec<u32>), shape: Param
 }
 
 /// Three queries over a cache of 80 keys, of which each reaches a few; not differentiated.
-fn decoding() -> Case {
+fn decoding(cap: f32) -> Case {
     let numbers = |rows: usize, cols: usize, step: f32| {
         let all = (0u16..).take(rows * cols).map(|i| (f32::from(i) * step).sin()).collect();
         Given::Numbers(all, rows, cols)
     };
     let ranges = vec![0, 20, 60, 61, 3, 3, 20, 57, 0, 20, 61, 80];
     let given = vec![numbers(3, 24, 0.7), numbers(80, 12, 0.3), numbers(80, 12, 0.9), Given::Words(ranges, 3, 4)];
-    Case::new("decoding", given, |rec, v| {
+    let name = if cap > 0.0 { "decoding under a cap" } else { "decoding" };
+    Case::new(name, given, move |rec, v| {
         let reach = Reach { ranges: v[3], key_until: None };
-        vec![rec.attention(v[0], v[1], v[2], reach, Params { heads: 4, kv_heads: 2, head_dim: 6, scale: 0.4 })]
+        vec![rec.attention(v[0], v[1], v[2], reach, Params { heads: 4, kv_heads: 2, head_dim: 6, scale: 0.4, cap })]
     })
 }

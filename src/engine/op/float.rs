@@ -24,10 +24,13 @@ pub trait Float:
     fn exp(self) -> Self;
     fn ln(self) -> Self;
     fn sqrt(self) -> Self;
+    fn tanh(self) -> Self;
+    /// The error function.
+    fn erf(self) -> Self;
 }
 
 macro_rules! float {
-    ($t:ty) => {
+    ($t:ty, $erf:path) => {
         impl Float for $t {
             #[expect(clippy::allow_attributes, reason = "one of the two casts is none")]
             #[allow(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
@@ -46,9 +49,15 @@ macro_rules! float {
             fn sqrt(self) -> Self {
                 self.sqrt()
             }
+            fn tanh(self) -> Self {
+                self.tanh()
+            }
+            fn erf(self) -> Self {
+                $erf(self)
+            }
         }
     };
 }
 
-float!(f32);
-float!(f64);
+float!(f32, libm::erff);
+float!(f64, libm::erf);

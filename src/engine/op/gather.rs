@@ -2,13 +2,13 @@
 //!
 //! Backward: dx[t, :] = sum over i with idx[i] = t of dy[i, :], in order of i; zero where there is none.
 
-use super::embed::Embed;
+use super::embed::{Embed, Params};
 use super::float::Float;
 use super::matrix::Matrix;
 use super::{Case, Define, Given};
 use crate::engine::device::View;
 use crate::engine::grad::Context;
-use crate::engine::recording::{Indices, Output, PARAM_WORDS, Recorder, Step};
+use crate::engine::recording::{Indices, Output, PARAM_WORDS, Recorder, Step, words};
 
 /// inputs: idx, order, x; outputs: y. Backward inputs: idx, order, dy; outputs: dx.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Recorder<'_> {
     pub fn gather(&mut self, rows: Indices, x: View) -> View {
         let y = self.temp(rows.at.rows, x.cols);
         let inputs = vec![Some(rows.at), Some(rows.order), Some(x)];
-        self.forward(&Gather, [0; PARAM_WORDS], inputs, vec![Output::set(y)]);
+        self.forward(&Gather, words(&Params { scale: 1.0 }), inputs, vec![Output::set(y)]);
         y
     }
 }

@@ -1,11 +1,12 @@
 //! The language-model head: with z[p, :] = (h[pred[p], :] W^T + b) / temperature, (P, V), which is never stored whole,
 //! lse[p] = log sum_j exp z[p, j],  logp[p] = z[p, target[p]] - lse[p],  entropy[p] = lse[p] - sum_j softmax(z)_j z[p, j];
 //! h (T, C), W (V, C), b (1, V), pred, target u32 (P, 1); rows of h may repeat in pred; logp, lse, entropy (P, 1).
+//! With a soft cap c > 0, logits l = h W^T + b become c tanh(l / c) before the temperature divides them.
 //!
 //! Backward, with q = softmax(z[p, :]):
 //! dz[p, j] = dlogp[p] ([j = target[p]] - q_j) - dentropy[p] q_j (z[p, j] - lse[p] + entropy[p]);
 //! dh[t, :] = sum over p with pred[p] = t of dz[p, :] W / temperature in order of p, dW = dz^T h[pred] / temperature,
-//! db = column sums of dz / temperature. Places whose coefficients are both 0 cost nothing.
+//! db = column sums of dz / temperature; with a cap, each dz times 1 - (z temperature / c)^2 first. Places whose coefficients are both 0 cost nothing.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -25,6 +26,8 @@ pub struct LinearLogp;
 #[derive(Clone, Copy, Pod, Zeroable, Debug)]
 pub struct Params {
     pub temperature: f32,
+    /// The soft cap of logits, 0 for none.
+    pub cap: f32,
 }
 
 /// What the head says about each scored token.
@@ -53,7 +56,7 @@ impl Recorder<'_> {
         h: View,
         (weight, bias): (View, Option<View>),
         scored: Scored,
-        temperature: f32,
+        params: Params,
         entropy: bool,
     ) -> LogProbs {
         assert_eq!(h.cols, weight.cols, "the head needs h (T, C) and W (V, C)");
@@ -63,21 +66,26 @@ impl Recorder<'_> {
         let entropy = entropy.then(|| self.temp(rows, 1));
         let inputs = vec![Some(h), Some(weight), bias, Some(scored.pred.at), Some(scored.pred.order), Some(scored.target)];
         let outputs = vec![Output::set(logp), Output::set(lse), entropy.and_then(Output::set)];
-        self.forward(&LinearLogp, words(&Params { temperature }), inputs, outputs);
+        self.forward(&LinearLogp, words(&params), inputs, outputs);
         LogProbs { logp, entropy, lse }
     }
 }
 
-/// One row of z.
-fn scores<T: Float>(temperature: T, row: usize, h: &Matrix<T>, weight: &Matrix<T>, bias: &Matrix<T>) -> Vec<T> {
+/// One row of z, and of its derivative by the logits.
+fn scores<T: Float>(p: Params, row: usize, h: &Matrix<T>, weight: &Matrix<T>, bias: &Matrix<T>) -> (Vec<T>, Vec<T>) {
+    let (temperature, cap) = (T::of(f64::from(p.temperature)), T::of(f64::from(p.cap)));
     let score = |j: usize| {
         let mut sum = if bias.present() { bias.numbers[j] } else { T::default() };
         for c in 0..h.cols {
             sum += h.at(row, c) * weight.at(j, c);
         }
-        sum / temperature
+        if p.cap == 0.0 {
+            return (sum / temperature, T::of(1.0) / temperature);
+        }
+        let squeezed = (sum / cap).tanh();
+        (cap * squeezed / temperature, (T::of(1.0) - squeezed * squeezed) / temperature)
     };
-    (0..weight.rows).map(score).collect()
+    (0..weight.rows).map(score).unzip()
 }
 
 fn log_sum_exp<T: Float>(z: &[T]) -> T {
@@ -94,9 +102,8 @@ impl Define for LinearLogp {
 
     fn oracle<T: Float>(given: &[u32; PARAM_WORDS], views: &[Matrix<T>], out: &mut [Matrix<T>]) {
         let ([h, weight, bias, pred, _, target], [logp, lse, entropy]) = (inputs(views), outputs(out));
-        let temperature = T::of(f64::from(params::<Params>(given).temperature));
         for p in 0..logp.rows {
-            let z = scores(temperature, pred.word(p, 0), h, weight, bias);
+            let (z, _) = scores(params(given), pred.word(p, 0), h, weight, bias);
             let total = log_sum_exp(&z);
             let mut mean = T::default();
             for z in &z {
@@ -111,7 +118,6 @@ impl Define for LinearLogp {
     fn oracle_backward<T: Float>(given: &[u32; PARAM_WORDS], views: &[Matrix<T>], out: &mut [Matrix<T>]) {
         let [h, weight, bias, pred, _, target, lse, entropy, d_logp, d_entropy] = inputs(views);
         let [d_h, d_weight, d_bias] = outputs(out);
-        let temperature = T::of(f64::from(params::<Params>(given).temperature));
         for d in [&mut *d_h, &mut *d_weight, &mut *d_bias] {
             d.fill(T::default());
         }
@@ -119,12 +125,12 @@ impl Define for LinearLogp {
         for p in 0..target.rows {
             let (row, total) = (pred.word(p, 0), lse.at(p, 0));
             let (d_logp, d_entropy) = (or_zero(d_logp, p), or_zero(d_entropy, p));
-            let z = scores(temperature, row, h, weight, bias);
-            for (j, z) in z.into_iter().enumerate() {
+            let (z, slopes) = scores(params(given), row, h, weight, bias);
+            for (j, (z, slope)) in z.into_iter().zip(slopes).enumerate() {
                 let q = (z - total).exp();
                 let hit = T::of(if j == target.word(p, 0) { 1.0 } else { 0.0 });
                 let d_z = d_logp * (hit - q) - d_entropy * q * (z - total + or_zero(entropy, p));
-                let d_z = d_z / temperature;
+                let d_z = d_z * slope;
                 d_bias.add(0, j, d_z);
                 for c in 0..h.cols {
                     d_h.add(row, c, d_z * weight.at(j, c));
@@ -148,7 +154,7 @@ impl Define for LinearLogp {
     }
 
     fn cases() -> Vec<Case> {
-        let case = |name, pred: Vec<u32>, (tokens, channels, vocabulary): (usize, usize, u32), biased: bool, entropy| {
+        let capped = |name, pred: Vec<u32>, (tokens, channels, vocabulary): (usize, usize, u32), biased: bool, entropy, cap| {
             let target: Vec<u32> = (0..).map(|p| p * 7 % vocabulary).take(pred.len()).collect();
             let given = vec![
                 Given::Normal(tokens, channels),
@@ -161,17 +167,20 @@ impl Define for LinearLogp {
             Case::new(name, given, move |rec, v| {
                 let scored = Scored { pred: Indices { at: v[3], order: v[4] }, target: v[5] };
                 let head = (v[1], biased.then_some(v[2]));
-                let said = rec.linear_logp(v[0], head, scored, 0.8, entropy);
+                let said = rec.linear_logp(v[0], head, scored, Params { temperature: 0.8, cap }, entropy);
                 [Some(said.logp), said.entropy].into_iter().flatten().collect()
             })
         };
-        let many = (0..150).map(|p| p * 2 / 3).collect();
+        let case = |name, pred, sizes, biased, entropy| capped(name, pred, sizes, biased, entropy, 0.0);
+        let many = || (0..150).map(|p| p * 2 / 3).collect();
         vec![
             case("one", vec![0], (1, 1, 1), false, false),
             case("two choices", vec![0, 0], (1, 1, 2), false, true),
             case("odd", vec![3, 0, 3, 4], (5, 3, 7), true, true),
             case("one token", vec![2], (4, 20, 70), false, false),
-            case("large", many, (101, 40, 300), true, true),
+            case("large", many(), (101, 40, 300), true, true),
+            capped("cap", vec![1, 1, 0], (2, 3, 5), false, true, 1.3),
+            capped("cap large", many(), (101, 20, 150), true, true, 4.0),
         ]
     }
 }

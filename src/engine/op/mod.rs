@@ -21,6 +21,8 @@ pub mod embed;
 pub mod fill;
 pub mod float;
 pub mod gather;
+pub mod gelu;
+pub mod layer_norm;
 pub mod linear;
 pub mod linear_logp;
 pub mod matrix;
@@ -41,6 +43,8 @@ pub const OPS: &[&dyn Op] = &[
     &embed::Embed,
     &fill::Fill,
     &gather::Gather,
+    &gelu::Gelu,
+    &layer_norm::LayerNorm,
     &linear::Linear,
     &linear_logp::LinearLogp,
     &norm_sq::NormSq,

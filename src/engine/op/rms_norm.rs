@@ -1,6 +1,7 @@
-//! y = x r g with r = 1 / sqrt(mean(x^2) + eps) per row; x, y (T, C), g (1, C), r (T, 1).
+//! y = x r (o + g) with r = 1 / sqrt(mean(x^2) + eps) per row of C; x, y (T, N C), g (1, C), r (T N, 1), o = 0 or 1.
+//! With N > 1 every C numbers of a row, as those of a head, are a row of their own.
 //!
-//! Backward: dx = r (dy g - x r^2 mean(dy g x)), dg = sum over t of dy x r.
+//! Backward: dx = r (dy (o + g) - x r^2 mean(dy (o + g) x)), dg = sum over rows of dy x r.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -19,15 +20,17 @@ pub struct RmsNorm;
 #[derive(Clone, Copy, Pod, Zeroable, Debug)]
 pub struct Params {
     pub eps: f32,
+    /// What is added to the gain: some families store it less 1.
+    pub offset: f32,
 }
 
 impl Recorder<'_> {
-    /// x (T, C) with rows of root mean square 1, times `gain` (1, C).
-    pub fn rms_norm(&mut self, x: View, gain: View, eps: f32) -> View {
-        assert_eq!(x.cols, gain.words(), "a gain has one number a channel");
-        let (y, r) = (self.temp(x.rows, x.cols), self.temp(x.rows, 1));
+    /// x (T, N C) with rows of C numbers of root mean square 1, times `gain` (1, C) plus the offset.
+    pub fn rms_norm(&mut self, x: View, gain: View, params: Params) -> View {
+        assert!(x.cols.is_multiple_of(gain.words()), "a gain has one number a channel");
+        let (y, r) = (self.temp(x.rows, x.cols), self.temp(x.words() / gain.words(), 1));
         let outputs = vec![Output::set(y), Output::set(r)];
-        self.forward(&RmsNorm, words(&Params { eps }), vec![Some(x), Some(gain)], outputs);
+        self.forward(&RmsNorm, words(&params), vec![Some(x), Some(gain)], outputs);
         y
     }
 }
@@ -37,33 +40,37 @@ impl Define for RmsNorm {
 
     fn oracle<T: Float>(given: &[u32; PARAM_WORDS], views: &[Matrix<T>], out: &mut [Matrix<T>]) {
         let ([x, gain], [y, r]) = (inputs(views), outputs(out));
-        let eps = T::of(f64::from(params::<Params>(given).eps));
-        for t in 0..x.rows {
+        let p: Params = params(given);
+        let (eps, offset, channels) = (T::of(f64::from(p.eps)), T::of(f64::from(p.offset)), gain.numbers.len());
+        for (t, x) in x.numbers.chunks(channels).enumerate() {
             let mut square = T::default();
-            for c in 0..x.cols {
-                square += x.at(t, c) * x.at(t, c);
+            for x in x {
+                square += *x * *x;
             }
-            let inverse = T::of(1.0) / (square / T::of(x.cols as f64) + eps).sqrt();
+            let inverse = T::of(1.0) / (square / T::of(channels as f64) + eps).sqrt();
             r.set(t, 0, inverse);
-            for c in 0..x.cols {
-                y.set(t, c, x.at(t, c) * inverse * gain.numbers[c]);
+            for (c, x) in x.iter().enumerate() {
+                y.numbers[t * channels + c] = *x * inverse * (offset + gain.numbers[c]);
             }
         }
     }
 
-    fn oracle_backward<T: Float>(_: &[u32; PARAM_WORDS], given: &[Matrix<T>], out: &mut [Matrix<T>]) {
-        let ([x, gain, r, d_y], [d_x, d_gain]) = (inputs(given), outputs(out));
+    fn oracle_backward<T: Float>(given: &[u32; PARAM_WORDS], views: &[Matrix<T>], out: &mut [Matrix<T>]) {
+        let ([x, gain, r, d_y], [d_x, d_gain]) = (inputs(views), outputs(out));
+        let (offset, channels) = (T::of(f64::from(params::<Params>(given).offset)), gain.numbers.len());
         d_gain.fill(T::default());
-        for t in 0..x.rows {
-            let mut dot = T::default();
-            for c in 0..x.cols {
-                dot += d_y.at(t, c) * gain.numbers[c] * x.at(t, c);
-                d_gain.add(0, c, d_y.at(t, c) * x.at(t, c) * r.at(t, 0));
+        for (t, (x, d_y)) in x.numbers.chunks(channels).zip(d_y.numbers.chunks(channels)).enumerate() {
+            let (r, mut dot) = (r.at(t, 0), T::default());
+            for c in 0..channels {
+                dot += d_y[c] * (offset + gain.numbers[c]) * x[c];
+                d_gain.add(0, c, d_y[c] * x[c] * r);
             }
-            let mean = dot / T::of(x.cols as f64);
-            for c in 0..x.cols {
-                let own = d_y.at(t, c) * gain.numbers[c];
-                d_x.set(t, c, r.at(t, 0) * (own - x.at(t, c) * r.at(t, 0) * r.at(t, 0) * mean));
+            let mean = dot / T::of(channels as f64);
+            for c in 0..channels {
+                let own = d_y[c] * (offset + gain.numbers[c]);
+                if d_x.present() {
+                    d_x.numbers[t * channels + c] = r * (own - x[c] * r * r * mean);
+                }
             }
         }
     }
@@ -76,10 +83,18 @@ impl Define for RmsNorm {
     }
 
     fn cases() -> Vec<Case> {
-        let norm = |name, rows, cols| {
-            let given = vec![Given::Normal(rows, cols), Given::Normal(1, cols)];
-            Case::new(name, given, |rec, v| vec![rec.rms_norm(v[0], v[1], 1e-5)])
+        let norm = |name, rows, groups, cols, offset| {
+            let given = vec![Given::Normal(rows, groups * cols), Given::Normal(1, cols)];
+            Case::new(name, given, move |rec, v| vec![rec.rms_norm(v[0], v[1], Params { eps: 1e-5, offset })])
         };
-        vec![norm("one", 1, 1), norm("odd", 5, 7), norm("wide", 3, 300), norm("tall", 300, 40)]
+        vec![
+            norm("one", 1, 1, 1, 0.0),
+            norm("odd", 5, 1, 7, 0.0),
+            norm("wide", 3, 1, 300, 0.0),
+            norm("tall", 300, 1, 40, 0.0),
+            norm("less one", 9, 1, 33, 1.0),
+            norm("heads", 130, 3, 10, 0.0),
+            norm("heads less one", 2, 70, 6, 1.0),
+        ]
     }
 }

@@ -13,6 +13,9 @@ pub(super) enum Rows {
     Key,
 }
 
+/// A tensor of a block: GGUF, Hugging Face, and the order of its rows.
+type Row = (&'static str, &'static str, Rows);
+
 /// One architecture of `general.architecture`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Architecture {
@@ -27,28 +30,58 @@ pub(super) struct Architecture {
     /// Tensors outside of blocks: GGUF, Hugging Face, both without `.weight` or `.bias`.
     whole: &'static [(&'static str, &'static str)],
     /// Tensors of a block, behind `blk.N.` and `model.layers.N.`.
-    block: &'static [(&'static str, &'static str, Rows)],
+    block: &'static [&'static [Row]],
 }
 
 const WHOLE: &[(&str, &str)] = &[("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"), ("output", "lm_head")];
 
-const BLOCK: &[(&str, &str, Rows)] = &[
-    ("attn_norm", "input_layernorm", Rows::Kept),
+const PROJECTIONS: &[Row] = &[
     ("attn_q", "self_attn.q_proj", Rows::Query),
     ("attn_k", "self_attn.k_proj", Rows::Key),
     ("attn_v", "self_attn.v_proj", Rows::Kept),
     ("attn_output", "self_attn.o_proj", Rows::Kept),
-    ("ffn_norm", "post_attention_layernorm", Rows::Kept),
     ("ffn_gate", "mlp.gate_proj", Rows::Kept),
     ("ffn_up", "mlp.up_proj", Rows::Kept),
     ("ffn_down", "mlp.down_proj", Rows::Kept),
 ];
 
+const NORMS: &[Row] = &[("attn_norm", "input_layernorm", Rows::Kept), ("ffn_norm", "post_attention_layernorm", Rows::Kept)];
+
+const POST_NORMS: &[Row] =
+    &[("post_attention_norm", "post_attention_layernorm", Rows::Kept), ("post_ffw_norm", "post_feedforward_layernorm", Rows::Kept)];
+
+const QUERY_KEY_NORMS: &[Row] = &[("attn_q_norm", "self_attn.q_norm", Rows::Kept), ("attn_k_norm", "self_attn.k_norm", Rows::Kept)];
+
+const LLAMA: Architecture = Architecture {
+    name: "llama",
+    model_type: "llama",
+    class: "LlamaForCausalLM",
+    interleaved: true,
+    whole: WHOLE,
+    block: &[PROJECTIONS, NORMS],
+};
+
 /// Every architecture that can be read.
 pub(super) const ARCHITECTURES: &[Architecture] = &[
     // Also TinyLlama, SmolLM, Mistral 7B …: whatever was a `LlamaForCausalLM` or computes the same.
-    Architecture { name: "llama", model_type: "llama", class: "LlamaForCausalLM", interleaved: true, whole: WHOLE, block: BLOCK },
-    Architecture { name: "qwen2", model_type: "qwen2", class: "Qwen2ForCausalLM", interleaved: false, whole: WHOLE, block: BLOCK },
+    LLAMA,
+    Architecture { name: "qwen2", model_type: "qwen2", class: "Qwen2ForCausalLM", interleaved: false, ..LLAMA },
+    Architecture {
+        name: "qwen3",
+        model_type: "qwen3",
+        class: "Qwen3ForCausalLM",
+        interleaved: false,
+        block: &[PROJECTIONS, NORMS, QUERY_KEY_NORMS],
+        ..LLAMA
+    },
+    Architecture {
+        name: "olmo2",
+        model_type: "olmo2",
+        class: "Olmo2ForCausalLM",
+        interleaved: false,
+        block: &[PROJECTIONS, POST_NORMS, QUERY_KEY_NORMS],
+        ..LLAMA
+    },
 ];
 
 /// The tensor of rotary frequency factors: not a parameter, it belongs to the configuration.
@@ -64,7 +97,7 @@ impl Architecture {
         };
         // One spelling a number: `blk.01` is not `blk.1`.
         let number: u32 = number.parse().ok().filter(|n: &u32| n.to_string() == number)?;
-        let (_, theirs, rows) = self.block.iter().find(|(ours, ..)| *ours == part)?;
+        let (_, theirs, rows) = self.block.iter().copied().flatten().find(|(ours, ..)| *ours == part)?;
         let rows = if self.interleaved { *rows } else { Rows::Kept };
         Some((format!("model.layers.{number}.{theirs}.{kind}"), rows))
     }

@@ -46,8 +46,9 @@ fn runs(vocabulary: usize, most: usize, tile: usize) -> Vec<Run> {
 /// What `shared/head.wgsl` is told about a run.
 fn head_params(step: &Step, run: Run, slice: usize, layer: usize, layers: usize) -> [u32; PARAMS] {
     let has_bias = u32::from(step.inputs[2].is_some());
-    let inverse = 1.0 / step.params::<Params>().temperature;
-    params([word(run.first), word(run.entries), word(slice), has_bias, inverse.to_bits(), word(layer), word(layers)])
+    let Params { temperature, cap } = step.params();
+    let inverse = (1.0 / temperature).to_bits();
+    params([word(run.first), word(run.entries), word(slice), has_bias, inverse, word(layer), word(layers), 0, cap.to_bits()])
 }
 
 /// h, W, bias, pred and target, with the run's part of W and bias.
@@ -89,7 +90,7 @@ pub fn backward(step: &Step, plan: &mut Plan<'_>) {
     let d_states = Bound::scratch(Scratch::DStates, pred.rows, h.cols);
     if d_weight.rows > 0 {
         let bindings = vec![pred, h, states.written()];
-        plan.call(Kernel::new("gather", "forward"), params([0]), bindings, flat(pred.rows * h.cols));
+        plan.call(Kernel::new("gather", "forward"), unscaled(), bindings, flat(pred.rows * h.cols));
     }
     let most = (plan.tuning.head_chunk / pred.rows.max(1)).min(plan.tuning.binding_words / weight.cols);
     let clusters = clusters(pred.rows, weight.rows.min(most), plan.tuning);
@@ -109,8 +110,13 @@ pub fn backward(step: &Step, plan: &mut Plan<'_>) {
         }
     }
     if d_h.rows > 0 {
-        add_rows(plan, "gather", pred, order, d_states, d_h);
+        add_rows(plan, ("gather", unscaled()), pred, order, d_states, d_h);
     }
+}
+
+/// What `gather` is told: rows as they are.
+fn unscaled() -> [u32; PARAMS] {
+    params([1f32.to_bits()])
 }
 
 /// All kernels of this file.

@@ -74,6 +74,8 @@ const LOWERINGS: &[(&str, Lower, Option<Lower>)] = &[
     ("embed", rows::pick, Some(rows::give_back)),
     ("fill", pointwise::fill, None),
     ("gather", rows::pick, Some(rows::give_back)),
+    ("gelu", pointwise::gelu, Some(pointwise::gelu_backward)),
+    ("layer_norm", sums::layer_norm, Some(sums::layer_norm_backward)),
     ("linear", linear::forward, Some(linear::backward)),
     ("linear_logp", linear_logp::forward, Some(linear_logp::backward)),
     ("norm_sq", sums::norm_sq, None),

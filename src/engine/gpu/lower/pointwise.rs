@@ -29,6 +29,18 @@ pub fn swiglu_backward(step: &Step, plan: &mut Plan<'_>) {
     plan.call(Kernel::new("swiglu", "backward"), own_params(step), bindings, flat(step.input(0).words()));
 }
 
+/// y = gelu(a) b.
+pub fn gelu(step: &Step, plan: &mut Plan<'_>) {
+    let bindings = vec![input(step, 0), input(step, 1), output(step, 0)];
+    plan.call(Kernel::new("gelu", "forward"), own_params(step), bindings, flat(step.output(0).words()));
+}
+
+/// d_a and d_b.
+pub fn gelu_backward(step: &Step, plan: &mut Plan<'_>) {
+    let bindings = vec![input(step, 0), input(step, 1), input(step, 2), output(step, 0), output(step, 1)];
+    plan.call(Kernel::new("gelu", "backward"), own_params(step), bindings, flat(step.input(0).words()));
+}
+
 /// The rotation, or its inverse.
 pub fn rope(step: &Step, plan: &mut Plan<'_>) {
     let sign: f32 = match step.pass {
@@ -36,7 +48,7 @@ pub fn rope(step: &Step, plan: &mut Plan<'_>) {
         Pass::Backward => -1.0,
     };
     let bindings = vec![input(step, 0), input(step, 1), input(step, 2), output(step, 0)];
-    let params = params([step.params[0], sign.to_bits()]);
+    let params = params([step.params[0], step.params[1], sign.to_bits()]);
     plan.call(Kernel::new("rope", "rotate"), params, bindings, flat(step.input(0).words() / 2));
 }
 
@@ -48,7 +60,16 @@ pub fn adamw(step: &Step, plan: &mut Plan<'_>) {
 
 /// All kernels of this file.
 pub fn kernels() -> Vec<Kernel> {
-    [("fill", "forward"), ("add", "forward"), ("swiglu", "forward"), ("swiglu", "backward"), ("rope", "rotate"), ("adamw", "forward")]
-        .map(|(file, entry)| Kernel::new(file, entry))
-        .to_vec()
+    [
+        ("fill", "forward"),
+        ("add", "forward"),
+        ("swiglu", "forward"),
+        ("swiglu", "backward"),
+        ("gelu", "forward"),
+        ("gelu", "backward"),
+        ("rope", "rotate"),
+        ("adamw", "forward"),
+    ]
+    .map(|(file, entry)| Kernel::new(file, entry))
+    .to_vec()
 }

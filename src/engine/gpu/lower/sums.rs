@@ -17,7 +17,7 @@ const PASSES: [Scratch; 2] = [Scratch::EvenSums, Scratch::OddSums];
 /// y and the inverse norms.
 pub fn rms_norm(step: &Step, plan: &mut Plan<'_>) {
     let bindings = vec![input(step, 0), input(step, 1), output(step, 0), output(step, 1)];
-    plan.call(Kernel::new("rms_norm", "forward"), own_params(step), bindings, rows(step.input(0).rows));
+    plan.call(Kernel::new("rms_norm", "forward"), own_params(step), bindings, rows(step.output(1).rows));
 }
 
 /// d_x by rows, d_g by columns.
@@ -26,23 +26,60 @@ pub fn rms_norm_backward(step: &Step, plan: &mut Plan<'_>) {
     let [d_x, d_gain] = std::array::from_fn(|place| output(step, place));
     if d_x.rows > 0 {
         let bindings = vec![x, gain, inverse, d_y, d_x];
-        plan.call(Kernel::new("rms_norm", "backward"), own_params(step), bindings, rows(x.rows));
+        plan.call(Kernel::new("rms_norm", "backward"), own_params(step), bindings, rows(inverse.rows));
     }
     if d_gain.rows > 0 {
-        column_sum(plan, d_y, Some((x, inverse)), d_gain);
+        // A row of x may hold several rows of the norm.
+        let by_gain = |bound: Bound| Bound { rows: inverse.rows, cols: gain.cols, ..bound };
+        let weighted = Weighted { weight: by_gain(x), scale: inverse, shift: Bound::absent() };
+        column_sum(plan, by_gain(d_y), Some(weighted), d_gain);
     }
 }
 
-/// `to` = or += Σ_t from[t, :], each row times a row of a weight and a scale if given.
-pub fn column_sum(plan: &mut Plan<'_>, from: Bound, weighted: Option<(Bound, Bound)>, to: Bound) {
+/// y, the means and the inverse deviations.
+pub fn layer_norm(step: &Step, plan: &mut Plan<'_>) {
+    let bindings = [[0, 1, 2].map(|place| input(step, place)), [0, 1, 2].map(|place| output(step, place))].concat();
+    plan.call(Kernel::new("layer_norm", "forward"), own_params(step), bindings, rows(step.input(0).rows));
+}
+
+/// d_x by rows, d_g and d_b by columns.
+pub fn layer_norm_backward(step: &Step, plan: &mut Plan<'_>) {
+    let [x, gain, mean, inverse, d_y] = std::array::from_fn(|place| input(step, place));
+    let [d_x, d_gain, d_bias] = std::array::from_fn(|place| output(step, place));
+    if d_x.rows > 0 {
+        let bindings = vec![x, gain, mean, inverse, d_y, d_x];
+        plan.call(Kernel::new("layer_norm", "backward"), own_params(step), bindings, rows(x.rows));
+    }
+    if d_gain.rows > 0 {
+        column_sum(plan, d_y, Some(Weighted { weight: x, scale: inverse, shift: mean }), d_gain);
+    }
+    if d_bias.rows > 0 {
+        column_sum(plan, d_y, None, d_bias);
+    }
+}
+
+/// What each row is multiplied by before it is summed: (weight − shift[t]) scale[t].
+#[derive(Clone, Copy, Debug)]
+pub struct Weighted {
+    /// (T, C).
+    pub weight: Bound,
+    /// (T, 1).
+    pub scale: Bound,
+    /// (T, 1), or absent.
+    pub shift: Bound,
+}
+
+/// `to` = or += Σ_t from[t, :], each row times a weight if given.
+pub fn column_sum(plan: &mut Plan<'_>, from: Bound, weighted: Option<Weighted>, to: Bound) {
     let (mut from, mut weighted, mut pass) = (from, weighted, 0);
     loop {
         let blocks = from.rows.div_ceil(BLOCK);
         let last = blocks <= 1;
         let sums = if last { to } else { Bound::scratch(PASSES[pass % 2], blocks, from.cols).written() };
-        let (weight, scale) = weighted.take().unwrap_or((Bound::absent(), Bound::absent()));
+        let none = Weighted { weight: Bound::absent(), scale: Bound::absent(), shift: Bound::absent() };
+        let Weighted { weight, scale, shift } = weighted.take().unwrap_or(none);
         let [x, y, _] = flat(from.cols);
-        let bindings = vec![from, weight, scale, sums];
+        let bindings = vec![from, weight, scale, shift, sums];
         plan.call(Kernel::new("column_sum", "sum"), params([word(BLOCK)]), bindings, [x, y, word(blocks.max(1))]);
         if last {
             return;
@@ -64,7 +101,14 @@ pub fn norm_sq(step: &Step, plan: &mut Plan<'_>) {
 
 /// All kernels of this file.
 pub fn kernels() -> Vec<Kernel> {
-    [("rms_norm", "forward"), ("rms_norm", "backward"), ("column_sum", "sum"), ("norm_sq", "forward")]
-        .map(|(file, entry)| Kernel::new(file, entry))
-        .to_vec()
+    [
+        ("rms_norm", "forward"),
+        ("rms_norm", "backward"),
+        ("layer_norm", "forward"),
+        ("layer_norm", "backward"),
+        ("column_sum", "sum"),
+        ("norm_sq", "forward"),
+    ]
+    .map(|(file, entry)| Kernel::new(file, entry))
+    .to_vec()
 }
