@@ -23,10 +23,13 @@ pub mod float;
 pub mod gather;
 pub mod linear;
 pub mod linear_logp;
+pub mod magnitude;
 pub mod matrix;
+pub mod merged_norm;
 pub mod norm_sq;
 pub mod rms_norm;
 pub mod rope;
+pub mod scale;
 pub mod scatter;
 pub mod swiglu;
 
@@ -43,9 +46,12 @@ pub const OPS: &[&dyn Op] = &[
     &gather::Gather,
     &linear::Linear,
     &linear_logp::LinearLogp,
+    &magnitude::Magnitude,
+    &merged_norm::MergedNorm,
     &norm_sq::NormSq,
     &rms_norm::RmsNorm,
     &rope::Rope,
+    &scale::Scale,
     &scatter::Scatter,
     &swiglu::SwiGlu,
 ];
