@@ -129,5 +129,6 @@ fn own_params(step: &Step) -> [u32; PARAMS] {
 /// Every kernel that some step can ask for: tests compile and translate them all.
 pub fn every_kernel() -> Vec<Kernel> {
     let adapter = adapter::kernels();
-    [adapter, attention::kernels(), linear::kernels(), linear_logp::kernels(), pointwise::kernels(), rows::kernels(), sums::kernels()].concat()
+    [adapter, attention::kernels(), linear::kernels(), linear_logp::kernels(), pointwise::kernels(), rows::kernels(), sums::kernels()]
+        .concat()
 }
