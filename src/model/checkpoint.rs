@@ -15,7 +15,7 @@ use super::config::Config;
 use super::gguf::Gguf;
 use super::tensorfile::{TensorFile, write_tensors};
 use super::tokenizer_files::{bytes, outgoing};
-use super::{Head, ModelError, ModelSpec, Parameter, Tensors, Tokenizer};
+use super::{Adapter, Head, ModelError, ModelSpec, Parameter, Tensors, Tokenizer};
 
 /// Where a network's numbers are.
 #[derive(Clone, Debug)]
@@ -33,8 +33,10 @@ pub struct Network {
     pub head: Head,
     pub weights: Weights,
     pub tokenizer: Arc<Tokenizer>,
+    /// Beside the weights, when there are any. What is written has them merged in.
+    pub adapter: Option<Arc<Adapter>>,
     /// `config.json` as it was read, to be written again.
-    config: Arc<Map<String, Value>>,
+    pub(super) config: Arc<Map<String, Value>>,
 }
 
 /// How the numbers of a new score or value head come about.
@@ -66,7 +68,7 @@ impl Network {
         check_tensors(&spec, head, &tensors)?;
         let tokenizer = Arc::new(Tokenizer::read(&folder, &spec)?);
         let weights = Weights::OnDisk(Arc::new(tensors));
-        Ok(Self { spec, head, weights, tokenizer, config: Arc::new(config.object) })
+        Ok(Self { spec, head, weights, tokenizer, adapter: None, config: Arc::new(config.object) })
     }
 
     fn from_gguf(path: &Path) -> Result<Self, ModelError> {
@@ -79,7 +81,8 @@ impl Network {
         let files = [("tokenizer.json", texts.tokenizer), ("tokenizer_config.json", texts.config)];
         let tokenizer = Tokenizer::from_files(files.map(|(name, text)| (name, text.into_bytes().into())).to_vec(), path, &spec)?;
         let weights = Weights::OnDisk(Arc::new(gguf));
-        Ok(Self { spec, head: Head::Language, weights, tokenizer: Arc::new(tokenizer), config: Arc::new(config.object) })
+        let (tokenizer, config) = (Arc::new(tokenizer), Arc::new(config.object));
+        Ok(Self { spec, head: Head::Language, weights, tokenizer, adapter: None, config })
     }
 
     /// Every tensor of the network, in the order in which the engine holds them.
@@ -110,7 +113,7 @@ impl Network {
         Self { weights: Weights::InMemory(Vec::new()), ..self.clone() }
     }
 
-    /// The same decoder under another head.
+    /// The same decoder under another head, adapters merged in.
     ///
     /// # Errors
     /// When the numbers cannot be read, or a head is to be kept that is not there.
@@ -122,7 +125,7 @@ impl Network {
         let mut weights = Vec::new();
         for (index, parameter) in self.parameters().iter().enumerate() {
             if !self.is_head(parameter) {
-                weights.push(Arc::from(self.tensor(index, parameter)?));
+                weights.push(Arc::from(self.merged_tensor(index, parameter)?));
             }
         }
         match (head, start) {
@@ -137,27 +140,20 @@ impl Network {
                 weights.push(Arc::from(self.tensor(all.len() - 1, last)?));
             }
         }
-        Ok(Self { head, weights: Weights::InMemory(weights), ..self.clone() })
+        Ok(Self { head, weights: Weights::InMemory(weights), adapter: None, ..self.clone() })
     }
 
-    fn is_head(&self, parameter: &Parameter) -> bool {
+    pub(super) fn is_head(&self, parameter: &Parameter) -> bool {
         let names = &self.spec.family.names;
         [names.language_head, names.score_head].iter().any(|name| parameter.name == format!("{name}.weight"))
     }
 
-    /// Writes the network's files into `folder`, which must exist. Equal networks give equal bytes.
+    /// Writes the network's files into `folder`, which must exist, adapters merged in. Equal networks give equal bytes.
     ///
     /// # Errors
     /// When the numbers cannot be read or a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ModelError> {
-        let write = |name: &str, bytes: &[u8]| {
-            let path = folder.join(name);
-            let file = fs::File::create(&path).and_then(|mut file| {
-                std::io::Write::write_all(&mut file, bytes)?;
-                file.sync_all()
-            });
-            file.map_err(|e| ModelError::Unwritable { path, reason: reason(&e) })
-        };
+        let write = |name: &str, bytes: &[u8]| write_file(folder, name, bytes);
         write("config.json", &bytes(&self.outgoing_config()))?;
         for (name, bytes) in outgoing(&self.tokenizer, &self.spec) {
             write(name, &bytes)?;
@@ -166,7 +162,7 @@ impl Network {
             write("align.json", &bytes(&json!({ "head": self.head.word() })))?;
         }
         let parameters = self.parameters();
-        let tensors = parameters.iter().enumerate().map(|(index, p)| self.tensor(index, p));
+        let tensors = parameters.iter().enumerate().map(|(index, p)| self.merged_tensor(index, p));
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
         let named = parameters.iter().zip(&tensors).map(|(p, t)| (p.name.as_str(), &p.shape[..], &t[..]));
         write_tensors(&folder.join("model.safetensors"), named)
@@ -212,6 +208,16 @@ impl Network {
         }
         Value::Object(config)
     }
+}
+
+/// Writes a file of `folder` and asks it of the disk.
+pub(super) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), ModelError> {
+    let path = folder.join(name);
+    let file = fs::File::create(&path).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    });
+    file.map_err(|e| ModelError::Unwritable { path, reason: reason(&e) })
 }
 
 /// Normal numbers of standard deviation 1 / √(C + 1), by Box and Muller.

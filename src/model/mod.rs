@@ -4,17 +4,20 @@
 //! Network::open ─▶ Engine::load ─▶ readout | forward · backward · update | generate ─▶ Engine::network ─▶ Network::save
 //! ```
 
+mod adapter;
 mod cache;
 mod checkpoint;
 mod config;
 mod error;
 mod family;
 mod footprint;
+mod frozen;
 mod generate;
 pub mod gguf;
 mod layout;
 mod optimiser;
 mod pass;
+mod peft;
 mod readout;
 mod rope;
 mod sampling;
@@ -27,6 +30,7 @@ mod tokenizer;
 mod tokenizer_files;
 mod transformer;
 
+pub use adapter::{Adapter, AdapterSpec, Site, Target};
 pub use checkpoint::{HeadStart, Network, Weights, gguf_at};
 pub use error::{CODES, ModelError};
 pub use family::{FAMILIES, Family};

@@ -3,11 +3,15 @@
 //!
 //! The folder is `tests/golden`, or the one that `ALIGN_GOLDEN` names. A file or a case that is not known fails.
 
+mod adapters;
+
 use std::path::{Path, PathBuf};
 
 use align::engine::Device;
 use align::model::{AdamStep, Coefficients, Constraint, Engine, Extras, FAMILIES, NetId, Network, Request, Sampling, TokenSequence, Want};
 use serde_json::Value;
+
+pub use adapters::check_adapters;
 
 /// Classes whose goldens stand in the same folder and that are not built yet.
 const LATER: [&str; 9] = [
