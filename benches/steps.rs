@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use align::chance::{below, uniform};
 use align::engine::cpu::CpuDevice;
-use align::model::{AdamStep, Coefficients, Engine, Extras, Head, NetId, Network, Request, Sampling, TokenSequence, Want};
+use align::model::{
+    AdamStep, Adapter, AdapterSpec, Coefficients, Engine, Extras, Head, NetId, Network, Request, Sampling, TokenSequence, Want,
+};
 use toy::Shape;
 
 /// 10.7 million parameters.
@@ -28,9 +30,11 @@ fn main() {
     toy::write(folder.path(), LLAMA_15M, Head::Language);
     let llama = Network::open(folder.path()).expect("it opens");
     let stories = Network::open(Path::new("recipes/quickstart")).expect("it opens");
-    let benches: [(&str, &Network, Bench); 9] = [
+    let benches: [(&str, &Network, Bench); 11] = [
         ("llama-15m sft", &llama, |n| sft(n, 8, 64, 64)),
         ("llama-15m dpo", &llama, |n| dpo(n, 8, 64, 64)),
+        ("llama-15m lora sft", &llama, |n| sft(&adapted(n), 8, 64, 64)),
+        ("llama-15m lora dpo", &llama, |n| dpo(&adapted(n), 8, 64, 64)),
         ("llama-15m generate", &llama, |n| generate(n, 8, 64, 64, 5)),
         ("llama-15m one", &llama, |n| generate(n, 1, 64, 64, 5)),
         ("llama-15m four", &llama, |n| generate(n, 4, 64, 64, 5)),
@@ -69,6 +73,11 @@ fn tokens(network: &Network, key: u32, count: usize) -> Vec<u32> {
         3 + u32::try_from(below(words, draw[0], draw[1])).expect("an id")
     };
     (0..count).map(id).collect()
+}
+
+/// Adapters of rank 16 on every projection.
+fn adapted(network: &Network) -> Network {
+    network.with_adapter(Adapter::new(network, AdapterSpec::new(16), [1, 2], 0).expect("adapters"))
 }
 
 fn start(network: &Network, trainable: bool) -> (Engine, NetId) {
@@ -125,7 +134,7 @@ fn sft(network: &Network, batch: usize, prompt: usize, completion: usize) {
 
 fn dpo(network: &Network, pairs: usize, prompt: usize, completion: usize) {
     let (mut engine, net) = start(network, true);
-    let reference = engine.load(network, false).expect("it loads");
+    let reference = engine.load(&network.without_adapter(), false).expect("it loads");
     let sequence = |i: usize| {
         let before = tokens(network, u32::try_from(i / 2).expect("small"), prompt);
         TokenSequence::new(before, tokens(network, 1000 + u32::try_from(i).expect("small"), completion))

@@ -20,11 +20,16 @@ fn store(key: u32, kv_head: u32, d: u32, from_scores: f32, from_values: f32) {
     if key >= step.views[1].rows || d >= step.params.dim {
         return;
     }
-    let at = key * step.views[8].cols + kv_head * step.params.dim + d;
-    let at_k = step.views[8].offset + at;
-    let at_v = step.views[9].offset + at;
-    d_k[at_k] = from_scores * step.params.scale + select(0.0, d_k[at_k], step.views[8].accumulate == 1u);
-    d_v[at_v] = from_values + select(0.0, d_v[at_v], step.views[9].accumulate == 1u);
+    let at = key * step.views[1].cols + kv_head * step.params.dim + d;
+    // Where keys or values come out of frozen weights, nobody asks for their gradient.
+    if step.views[8].rows > 0u {
+        let at_k = step.views[8].offset + at;
+        d_k[at_k] = from_scores * step.params.scale + select(0.0, d_k[at_k], step.views[8].accumulate == 1u);
+    }
+    if step.views[9].rows > 0u {
+        let at_v = step.views[9].offset + at;
+        d_v[at_v] = from_values + select(0.0, d_v[at_v], step.views[9].accumulate == 1u);
+    }
 }
 
 @compute @workgroup_size(64)

@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stage", &["syntax", "diagnostic", "value", "formula", "recipe", "data", "score", "model", "engine", "chance", "durable"]),
     ("data", &["syntax", "diagnostic", "value", "recipe", "chance"]),
     ("score", &["diagnostic", "value"]),
-    ("model", &["diagnostic", "value", "chance", "engine"]),
+    ("model", &["chat", "diagnostic", "value", "chance", "engine"]),
     ("chat", &[]),
     ("engine", &["chance"]),
 ];

@@ -10,7 +10,7 @@ use std::process::Command;
 use align::cli::help::codes;
 use align::cli::render::{Style, render};
 use align::durable::{self, Sealed};
-use align::model::{Head, HeadStart, ModelError, Network};
+use align::model::{Adapter, AdapterSpec, Head, HeadStart, ModelError, Network};
 use align::plan::LOCK;
 use align::world::Sources;
 use rayon::prelude::*;
@@ -92,6 +92,21 @@ const CASES: &[(&str, &str, Setup)] = &[
         f.model();
         f.remove("model/tokenizer.json");
     }),
+    ("model::not_an_adapter", "base = load_model(\"model\")\n    x = base.load_adapter(\"more\")", |f| {
+        f.model();
+        f.folder("more");
+        f.write("more/adapter_config.json", "{}");
+    }),
+    ("model::other_base", "base = load_model(\"model\")\n    x = base.load_adapter(\"more\")", |f| {
+        f.model();
+        let network = Network::open(&f.path("model")).expect("a model");
+        let adapter = Adapter::new(&network, AdapterSpec::new(2), [0, 0], 0).expect("an adapter");
+        f.folder("more");
+        Adapter::write(&network.with_adapter(adapter), &f.path("more")).expect("written");
+        f.json("more/align.json", |said| said["base"] = json!("0123456789abcdef0123456789abcdef"));
+    }),
+    ("recipe::no_adapter", "…… tuned = base.dpo(rows)\n    x = tuned.adapter()", Folder::all),
+    ("recipe::idle_adapter", "…… x = base.dpo(rows, lora: 4, lora_targets: [])", Folder::all),
     ("model::config", "x = load_model(\"model\")", |f| f.config("hidden_size", json!("64"))),
     ("model::unsupported_family", "x = load_model(\"model\")", |f| f.config("model_type", json!("mamba"))),
     ("model::unsupported_feature", "x = load_model(\"model\")", |f| f.config("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0}))),
@@ -252,6 +267,8 @@ const UNREACHABLE: &[&str] = &[
     "run::log_prob_mismatch",
     "model::frozen",
     "model::state",
+    // every family has every projection
+    "model::no_projection",
     // a checkpoint is read only when its every byte is as it was written, by this version
     "run::checkpoint",
     // a device that is lost at work

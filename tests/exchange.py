@@ -1,9 +1,10 @@
 """Checks that transformers loads what align exports: same tensors, same logits, same tokens.
 
-    ALIGN_EXCHANGE=/tmp/exchange cargo test --test networks export_for_exchange -- --ignored
+    ALIGN_EXCHANGE=/tmp/exchange cargo test --test networks for_exchange -- --ignored
     python tests/exchange.py /tmp/exchange
 
-Needs torch and transformers. The folder holds pairs `<name>.original` and `<name>.exported`.
+Needs torch, transformers and peft. The folder holds pairs `<name>.original` and `<name>.exported`, and of adapters
+`<name>.base`, `<name>.adapter` and `<name>.merged`: PEFT must load the adapter and compute what the merged weights do.
 """
 
 import json
@@ -19,6 +20,25 @@ def load(folder: Path):
     model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"], report
     return model.eval()
+
+
+def adapters(place: Path) -> None:
+    from peft import PeftModel
+
+    folders = sorted(place.glob("*.adapter"))
+    assert folders, f"no adapter in {place}"
+    for adapter in folders:
+        ids = torch.tensor([[1, 5, 6, 7, 8, 9, 10, 11]])
+        base = load(adapter.with_suffix(".base"))
+        with torch.no_grad():
+            plain, merged = base(ids).logits, load(adapter.with_suffix(".merged"))(ids).logits
+            adapted = PeftModel.from_pretrained(base, adapter).eval()
+            beside = adapted(ids).logits
+            theirs = adapted.merge_and_unload()(ids).logits
+        gap = max((beside - merged).abs().max().item(), (theirs - merged).abs().max().item())
+        assert gap < 1e-4, f"{adapter.name}: PEFT and the merged weights differ by {gap}"
+        assert (beside - plain).abs().max() > 1e-2, f"{adapter.name}: the adapter does nothing"
+        print(f"{adapter.stem}: PEFT agrees with the merged weights within {gap:.1e}")
 
 
 def main(place: Path) -> None:
@@ -41,3 +61,4 @@ def main(place: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    adapters(Path(sys.argv[1]))

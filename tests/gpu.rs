@@ -1,6 +1,9 @@
 //! Every op on the `gpu` device against its oracle in f64: each case, both passes, random upstream gradients, gradients
 //! set and added to, and the same bits twice. Without an adapter the trials show as ignored; in CI that is a failure.
 
+#[allow(dead_code, reason = "shared with the tests of the processor, which use the rest")]
+mod op_check;
+
 use align::engine::gpu::{Choice, Gpu, Tuning};
 use align::engine::op::{Case, Given, Op};
 use align::engine::oracle::OracleDevice;
@@ -28,12 +31,20 @@ fn main() {
         let trial_name = format!("{}::one_buffer", op.name());
         trials.push(trial(trial_name, move || check(*op, Tuning::GPU, Placed::OneBuffer)));
     }
+    trials.push(trial("each_gradient_alone".to_owned(), alone));
     trials.push(trial("grids_beyond_one_dimension".to_owned(), wide_grids));
     trials.push(trial("a_buffer_beyond_the_limits_is_an_error".to_owned(), too_large));
     trials.push(trial("a_binding_beyond_the_limits_is_an_error".to_owned(), too_large_to_bind));
     trials.push(trial("a_lost_device_is_an_error".to_owned(), lost));
     let trials = trials.into_iter().map(|trial| trial.with_ignored_flag(missing.is_some())).collect();
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn alone() -> Result<(), String> {
+    for tuning in [Tuning::GPU, STRAINED] {
+        op_check::alone(&mut Gpu::open_with(Choice::Software, tuning).map_err(|error| error.to_string())?);
+    }
+    Ok(())
 }
 
 fn trial(name: String, run: impl FnOnce() -> Result<(), String> + Send + 'static) -> Trial {

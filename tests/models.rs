@@ -25,6 +25,12 @@ fn goldens() {
 }
 
 #[test]
+fn adapters() {
+    model_check::check_adapters(processor, CPU);
+    model_check::check_adapters(oracles, CPU);
+}
+
+#[test]
 fn curves() {
     model_check::check_curves(processor);
     model_check::check_curves(oracles);

@@ -30,6 +30,7 @@ fn main() {
     };
     let trials = vec![
         trial("goldens", || model_check::golden(gpu, GPU)),
+        trial("adapters", || model_check::check_adapters(gpu, GPU)),
         trial("curves", || model_check::check_curves(gpu)),
         trial("stories", || model_check::check_stories(gpu())),
     ];

@@ -28,3 +28,8 @@ fn the_native_device_is_deterministic() {
 fn the_number_of_threads_changes_nothing() {
     op_check::determinism(&mut cpu(1), &mut cpu(3));
 }
+
+#[test]
+fn a_gradient_does_not_depend_on_which_others_are_wanted() {
+    op_check::alone(&mut cpu(2));
+}

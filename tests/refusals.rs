@@ -38,6 +38,7 @@ const CASES: &[(&str, &str)] = &[
     ("no_columns", "…    x = prefs.with()\n"),
     ("out_of_range", "…    p = base.dpo(prefs, beta: -0.1)\n"),
     ("not_constant", "…    p = base.dpo(prefs, eval: prefs)\n    q = base.sft(demos, seed: p.accuracy.n)\n"),
+    ("idle_option", "…    p = base.sft(demos, lora_alpha: 32)\n"),
     ("type_mismatch", "…    p = base.dpo(prefs, beta: \"high\")\n    q = sft(\"model\", demos)\n"),
     ("missing_column", "…    x = load_data(\"x.jsonl\") as { prompt: Text, preferred: Text, dispreferred: Text }\n    p = base.dpo(x)\n"),
     ("type_arguments", "fn f(rows: Data) -> Float = 1\nrecipe r { x = f(1) }"),
@@ -136,4 +137,24 @@ fn all_mistakes_at_once() {
     );
     let (codes, _) = refused(&text, &Options::default());
     assert_eq!(codes, ["align::recipe::unknown_function", "align::recipe::unknown_argument", "align::recipe::unknown_column"]);
+}
+
+#[test]
+fn adapters_are_checked_like_every_option() {
+    let wrong = [
+        ("lora: 0", "out_of_range"),
+        ("lora: 8, lora_targets: [q_proj, v_prj]", "unknown_word"),
+        ("lora: 8, lora_scale: sqrt", "unknown_word"),
+        ("lora: 8, lora_alpha: -1", "out_of_range"),
+        ("lorra: 8", "unknown_argument"),
+        ("lora: none, lora_magnitude: true", "idle_option"),
+        ("lora_targets: [q_proj, v_proj]", "idle_option"),
+        ("...{ lora_alpha: 8 }", "idle_option"),
+    ];
+    for (options, reason) in wrong {
+        for call in ["base.sft(demos, {})", "base.train(prefs, simpo_loss(), {})"] {
+            let text = whole(&format!("…    p = {}\n", call.replace("{}", options)));
+            assert_eq!(refused(&text, &Options::default()).0, [format!("align::recipe::{reason}")], "{text}");
+        }
+    }
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::diagnostic::did_you_mean;
 use crate::plan::draw::{Picture, draw, duration, size};
-use crate::plan::{Plan, State};
+use crate::plan::{Node, Plan, State};
+use crate::stage::Call;
 
 use super::Exit;
 use super::args::{ExplainArgs, GraphArgs, GraphFormat, PlanArgs};
@@ -34,7 +35,7 @@ fn table(plan: &Plan) -> String {
             let known = |value: Option<String>| value.filter(|_| works).unwrap_or_default();
             [
                 node.call.name.clone(),
-                node.call.primitive.to_string(),
+                work(node),
                 node.state.to_string(),
                 known(node.seconds.map(|s| format!("~{}", duration(s)))),
                 known(node.cost.tokens.map(|t| format!("{} tokens", count(t)))),
@@ -43,6 +44,15 @@ fn table(plan: &Plan) -> String {
         })
         .collect();
     columns(&rows)
+}
+
+/// What a stage does: its primitive, and the rank of the adapters that it trains in place of every weight.
+fn work(node: &Node) -> String {
+    let primitive = &node.call.primitive;
+    match Call::new(&node.call).get::<u64>("lora") {
+        Ok(rank) => format!("{primitive}(lora: {rank})"),
+        Err(_) => primitive.to_string(),
+    }
 }
 
 /// Cells in columns of equal width, without trailing space.

@@ -161,7 +161,8 @@ pub fn backward(rec: &mut Recorder<'_>, forward: &Recording, gradients: &mut Gra
     let needed = needed(forward, gradients);
     for step in forward.steps.iter().rev() {
         step.op.backward(step, &mut Context { rec, gradients, needed: &needed });
-        for output in step.outputs.iter().flatten() {
+        // what a step adds to was made by an earlier one, which still needs the gradient
+        for output in step.outputs.iter().flatten().filter(|output| !output.accumulate) {
             if let Some(gradient) = gradients.let_go(output.view) {
                 rec.release(gradient);
             }

@@ -15,7 +15,7 @@ use super::config::Config;
 use super::gguf::Gguf;
 use super::tensorfile::{TensorFile, write_tensors};
 use super::tokenizer_files::{bytes, outgoing};
-use super::{Head, ModelError, ModelSpec, Parameter, Stored, Tensors, Tokenizer};
+use super::{Adapter, Head, ModelError, ModelSpec, Parameter, Stored, Tensors, Tokenizer};
 
 /// Where a network's numbers are.
 #[derive(Clone, Debug)]
@@ -33,8 +33,10 @@ pub struct Network {
     pub head: Head,
     pub weights: Weights,
     pub tokenizer: Arc<Tokenizer>,
+    /// Beside the weights, when there are any. What is written has them merged in.
+    pub adapter: Option<Arc<Adapter>>,
     /// `config.json` as it was read, to be written again.
-    config: Arc<Map<String, Value>>,
+    pub(super) config: Arc<Map<String, Value>>,
 }
 
 /// How the numbers of a new score or value head come about.
@@ -67,7 +69,7 @@ impl Network {
         check_tensors(&spec, head, &tensors)?;
         let tokenizer = Arc::new(Tokenizer::read(&folder, &spec)?);
         let weights = Weights::OnDisk(Arc::new(tensors));
-        Ok(Self { spec, head, weights, tokenizer, config: Arc::new(config.object) })
+        Ok(Self { spec, head, weights, tokenizer, adapter: None, config: Arc::new(config.object) })
     }
 
     fn from_gguf(path: &Path) -> Result<Self, ModelError> {
@@ -80,7 +82,8 @@ impl Network {
         let files = [("tokenizer.json", texts.tokenizer), ("tokenizer_config.json", texts.config)];
         let tokenizer = Tokenizer::from_files(files.map(|(name, text)| (name, text.into_bytes().into())).to_vec(), path, &spec)?;
         let weights = Weights::OnDisk(Arc::new(gguf));
-        Ok(Self { spec, head: Head::Language, weights, tokenizer: Arc::new(tokenizer), config: Arc::new(config.object) })
+        let (tokenizer, config) = (Arc::new(tokenizer), Arc::new(config.object));
+        Ok(Self { spec, head: Head::Language, weights, tokenizer, adapter: None, config })
     }
 
     /// Every tensor of the network, in the order in which the engine holds them.
@@ -119,15 +122,15 @@ impl Network {
         }
     }
 
-    /// The numbers of a tensor as files hold it.
+    /// The numbers of a tensor as files hold it, adapters merged in.
     fn stored(&self, stored: &Stored) -> Result<Cow<'_, [f32]>, ModelError> {
-        match &self.weights {
-            Weights::OnDisk(file) => file.read(&stored.name).map(Cow::Owned),
-            Weights::InMemory(tensors) => {
-                let parts: Vec<&[f32]> = stored.parts.iter().map(|part| &tensors[*part][..]).collect();
-                Ok(Cow::Owned(stored.join(&parts)))
-            }
+        if let (Weights::OnDisk(file), None) = (&self.weights, &self.adapter) {
+            return file.read(&stored.name).map(Cow::Owned);
         }
+        let parameters = self.parameters();
+        let part = |part: &usize| self.merged_tensor(*part, &parameters[*part]);
+        let parts = stored.parts.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+        Ok(Cow::Owned(stored.join(&parts.iter().map(|part| &part[..]).collect::<Vec<_>>())))
     }
 
     /// The same network with other numbers, one vector a parameter.
@@ -142,7 +145,7 @@ impl Network {
         Self { weights: Weights::InMemory(Vec::new()), ..self.clone() }
     }
 
-    /// The same decoder under another head.
+    /// The same decoder under another head, adapters merged in.
     ///
     /// # Errors
     /// When the numbers cannot be read, or a head is to be kept that is not there.
@@ -154,7 +157,7 @@ impl Network {
         let all = self.parameters();
         let mut weights: Vec<Arc<[f32]>> = vec![Arc::from([]); all.len()];
         self.each_tensor(|index, numbers| {
-            weights[index] = numbers.into();
+            weights[index] = self.merged(index, &all[index], numbers.into()).into();
             Ok(())
         })?;
         let old = all.last().filter(|last| self.is_head(last)).and_then(|_| weights.pop());
@@ -166,27 +169,20 @@ impl Network {
             (_, HeadStart::Kept) if self.head == Head::Language => return Err(wrong()),
             (_, HeadStart::Kept) => weights.extend(old),
         }
-        Ok(Self { head, weights: Weights::InMemory(weights), ..self.clone() })
+        Ok(Self { head, weights: Weights::InMemory(weights), adapter: None, ..self.clone() })
     }
 
-    fn is_head(&self, parameter: &Parameter) -> bool {
+    pub(super) fn is_head(&self, parameter: &Parameter) -> bool {
         let names = &self.spec.family.names;
         [names.language_head, names.score_head].iter().any(|name| parameter.name == format!("{name}.weight"))
     }
 
-    /// Writes the network's files into `folder`, which must exist. Equal networks give equal bytes.
+    /// Writes the network's files into `folder`, which must exist, adapters merged in. Equal networks give equal bytes.
     ///
     /// # Errors
     /// When the numbers cannot be read or a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ModelError> {
-        let write = |name: &str, bytes: &[u8]| {
-            let path = folder.join(name);
-            let file = fs::File::create(&path).and_then(|mut file| {
-                std::io::Write::write_all(&mut file, bytes)?;
-                file.sync_all()
-            });
-            file.map_err(|e| ModelError::Unwritable { path, reason: reason(&e) })
-        };
+        let write = |name: &str, bytes: &[u8]| write_file(folder, name, bytes);
         write("config.json", &bytes(&self.outgoing_config()))?;
         for (name, bytes) in outgoing(&self.tokenizer, &self.spec) {
             write(name, &bytes)?;
@@ -240,6 +236,16 @@ impl Network {
         }
         Value::Object(config)
     }
+}
+
+/// Writes a file of `folder` and asks it of the disk.
+pub(super) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), ModelError> {
+    let path = folder.join(name);
+    let file = fs::File::create(&path).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    });
+    file.map_err(|e| ModelError::Unwritable { path, reason: reason(&e) })
 }
 
 /// Normal numbers of standard deviation 1 / √(C + 1), by Box and Muller.

@@ -15,6 +15,12 @@ pub const CODES: &[(&str, &str)] = &[
     ("align::model::unwritable", "A network cannot be written: the disk may be full, or the permissions may not allow it."),
     ("align::model::exists", "A network is never written over a folder that is there."),
     ("align::model::not_a_network", "A folder lacks a file that every network has."),
+    (
+        "align::model::not_an_adapter",
+        "A folder lacks a file that every adapter has: `adapter_config.json` and `adapter_model.safetensors`, as PEFT writes them.",
+    ),
+    ("align::model::other_base", "An adapter is a difference to the weights it was trained beside, and means nothing beside others."),
+    ("align::model::no_projection", "Adapters were asked for of a projection that this kind of network does not have."),
     ("align::model::config", "A field of `config.json` is missing or has a value that no network can have."),
     ("align::model::unsupported_family", "`config.json` names a kind of network that align does not know."),
     (
@@ -67,6 +73,12 @@ pub enum ModelError {
     Exists { path: PathBuf },
     #[error("`{}` is not a network: there is no `{missing}` in it", path.display())]
     NotANetwork { path: PathBuf, missing: &'static str },
+    #[error("`{}` is not an adapter: there is no `{missing}` in it", path.display())]
+    NotAnAdapter { path: PathBuf, missing: &'static str },
+    #[error("the adapter in `{}` was trained beside other weights", path.display())]
+    OtherBase { path: PathBuf },
+    #[error("the network has no projection `{target}`")]
+    NoProjection { target: &'static str },
     #[error("`{}` has no valid `{field}`: {reason}", path.display())]
     Config { path: PathBuf, field: String, reason: String },
     #[error("`{}` describes `{found}`, which is not supported", path.display())]
@@ -128,6 +140,9 @@ impl ModelError {
             Self::Unwritable { .. } => "align::model::unwritable",
             Self::Exists { .. } => "align::model::exists",
             Self::NotANetwork { .. } => "align::model::not_a_network",
+            Self::NotAnAdapter { .. } => "align::model::not_an_adapter",
+            Self::OtherBase { .. } => "align::model::other_base",
+            Self::NoProjection { .. } => "align::model::no_projection",
             Self::Config { .. } => "align::model::config",
             Self::UnsupportedFamily { .. } => "align::model::unsupported_family",
             Self::UnsupportedFeature { .. } => "align::model::unsupported_feature",
@@ -167,6 +182,11 @@ impl ModelError {
         match self {
             Self::NoFile { path } => Some(nowhere(path)),
             Self::Exists { .. } => Some("choose another folder, or remove this one".into()),
+            Self::NotANetwork { path, .. } if super::Adapter::is_at(path) => {
+                Some(format!("it is an adapter: load it beside the model it belongs to, `load_model(\"…\", adapter: \"{}\")`", path.display()))
+            }
+            Self::OtherBase { .. } => Some("give `load_model` the model from which the adapter was trained".into()),
+            Self::NoProjection { .. } => Some("leave it out of `lora_targets`".into()),
             Self::NotANetwork { .. } => Some(
                 "a network is a folder with `config.json`, `model.safetensors` and `tokenizer.json`, as `transformers` saves it, or one `.gguf` file".into(),
             ),

@@ -4,6 +4,7 @@
 //! Network::open ─▶ Engine::load ─▶ readout | forward · backward · update | generate ─▶ Engine::network ─▶ Network::save
 //! ```
 
+mod adapter;
 mod cache;
 mod checkpoint;
 mod config;
@@ -12,11 +13,13 @@ mod error;
 mod families;
 mod family;
 mod footprint;
+mod frozen;
 mod generate;
 pub mod gguf;
 mod layout;
 mod optimiser;
 mod pass;
+mod peft;
 mod readout;
 mod rope;
 mod sampling;
@@ -32,6 +35,7 @@ mod tokenizer_files;
 mod tokens;
 mod transformer;
 
+pub use adapter::{Adapter, AdapterSpec, Site, Target};
 pub use checkpoint::{HeadStart, Network, Weights, gguf_at};
 pub use error::{CODES, ModelError};
 pub use families::FAMILIES;

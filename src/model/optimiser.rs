@@ -75,12 +75,11 @@ impl Engine {
         training.steps += 1;
         let &AdamStep { lr, beta1, beta2, eps, weight_decay, clip: _ } = step;
         let adam = AdamW { lr, beta1, beta2, eps, weight_decay };
-        let loaded = self.loaded(net);
-        let weights: Vec<_> = loaded.views.iter().copied().zip(loaded.parameters.iter().map(|p| p.decays())).collect();
         let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
-        for (i, (weight, decays)) in weights.into_iter().enumerate() {
+        for (i, parameter) in training.parameters.iter().enumerate() {
             let moments = (training.first[i], training.second[i]);
-            rec.adamw(weight, training.gradients[i], moments, adam.params(training.steps, scale, decays));
+            let params = adam.params(training.steps, scale, parameter.decays());
+            rec.adamw(training.weights[i], training.gradients[i], moments, params);
         }
         let recorded = rec.finish();
         self.loaded_mut(net).training = Some(training);

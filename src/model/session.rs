@@ -7,9 +7,10 @@ use std::sync::{Arc, Weak};
 
 use crate::engine::{Arena, BufferId, Device, DeviceInfo, Gradients, MemoryUse, View};
 
+use super::frozen::Frozen;
 use super::tokens::Tables;
-use super::transformer::Tensors;
-use super::{Head, ModelError, ModelSpec, Network, Parameter, Tokenizer};
+use super::transformer::{LowRank, Tensors};
+use super::{Adapter, Head, ModelError, ModelSpec, Network, Parameter, Tokenizer};
 
 /// A device and the networks loaded on it.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Engine {
     pub(super) device: Box<dyn Device>,
     pub(super) arena: Arena,
     networks: Vec<Option<Loaded>>,
+    frozen: Frozen,
     /// Temporaries of passes whose backward is still to come, until their token is dropped.
     live: Vec<(Weak<()>, Vec<BufferId>)>,
     pub(super) budget: Budget,
@@ -50,6 +52,7 @@ pub struct NetId(usize);
 pub(super) struct Loaded {
     /// The network without its numbers.
     pub network: Network,
+    /// The network's own tensors, then its adapter's.
     pub parameters: Vec<Parameter>,
     pub views: Vec<View>,
     pub tensors: Tensors,
@@ -58,9 +61,13 @@ pub(super) struct Loaded {
     pub training: Option<Training>,
 }
 
-/// What a trained network has beside its weights.
+/// What a trained network has beside its weights. With an adapter, the adapter and a score or value head are trained, and
+/// every other weight is frozen: without gradient or moments, and shared with whoever holds the same numbers.
 #[derive(Debug)]
 pub(super) struct Training {
+    /// What is trained.
+    pub parameters: Vec<Parameter>,
+    pub weights: Vec<View>,
     pub gradients: Vec<View>,
     pub first: Vec<View>,
     pub second: Vec<View>,
@@ -72,7 +79,7 @@ pub(super) struct Training {
 /// Everything that training changes, for a bit-exact continuation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TrainState {
-    /// One vector a parameter, in the order of [`ModelSpec::parameters`].
+    /// One vector a tensor, in the order of [`Engine::parameters`].
     pub weights: Vec<Vec<f32>>,
     /// AdamW's first and second moments; empty for a frozen network.
     pub first: Vec<Vec<f32>>,
@@ -80,11 +87,20 @@ pub struct TrainState {
     pub steps: u64,
 }
 
+/// The tensors of a network that is being loaded.
+#[derive(Default)]
+struct Parts {
+    parameters: Vec<Parameter>,
+    views: Vec<View>,
+    /// Places of those that are learnt.
+    learnt: Vec<usize>,
+}
+
 impl Engine {
     /// An engine without networks.
     pub fn new(device: Box<dyn Device>) -> Self {
         let budget = Budget::default();
-        Self { device, arena: Arena::new(), networks: Vec::new(), live: Vec::new(), budget }
+        Self { device, arena: Arena::new(), networks: Vec::new(), frozen: Frozen::default(), live: Vec::new(), budget }
     }
 
     /// Changes how much is computed at a time. Results may differ in their last bits.
@@ -102,46 +118,101 @@ impl Engine {
         self.device.memory()
     }
 
-    /// Copies a network to the device; a `trainable` one gets memory for gradients and moments.
+    /// Copies a network to the device; a `trainable` one gets memory for gradients and moments of what it learns: every
+    /// weight, or with an adapter that and a score or value head. Weights that are only read are held once on the device,
+    /// however many networks have them.
     ///
     /// # Errors
     /// When its files cannot be read, or the device has no room.
     pub fn load(&mut self, network: &Network, trainable: bool) -> Result<NetId, ModelError> {
-        let parameters = network.parameters();
-        let views = parameters.iter().map(|p| self.allocate(p)).collect::<Result<Vec<_>, _>>()?;
-        network.each_tensor(|index, numbers| Ok(self.device.write_f32(views[index], numbers)?))?;
-        let training = if trainable { Some(self.training(&parameters, &views)?) } else { None };
-        let tensors = Tensors::new(&network.spec, network.head, &views);
-        let network = network.without_weights();
-        self.networks.push(Some(Loaded { network, parameters, views, tensors, tables: Tables::default(), training }));
-        Ok(NetId(self.networks.len() - 1))
+        let mut parts = Parts::default();
+        match self.load_parts(network, trainable, &mut parts) {
+            Ok(loaded) => {
+                self.networks.push(Some(loaded));
+                Ok(NetId(self.networks.len() - 1))
+            }
+            Err(error) => {
+                self.free(parts.views);
+                Err(error)
+            }
+        }
     }
 
-    fn allocate(&mut self, parameter: &Parameter) -> Result<View, ModelError> {
-        let (rows, cols) = match parameter.shape[..] {
-            [rows, cols] => (rows, cols),
-            _ => (1, parameter.len()),
-        };
-        Ok(View::new(self.device.alloc(rows * cols)?, rows, cols))
+    fn load_parts(&mut self, network: &Network, trainable: bool, parts: &mut Parts) -> Result<Loaded, ModelError> {
+        let adapter = network.adapter.as_deref();
+        let own = network.parameters();
+        let new_head = |p: &Parameter| network.head != Head::Language && network.is_head(p);
+        let learnt = |p: &Parameter| trainable && (adapter.is_none() || new_head(p));
+        // files may hold tensors in another order
+        let mut placed: Vec<(usize, View)> = Vec::with_capacity(own.len());
+        let read = network.each_tensor(|index, numbers| {
+            placed.push((index, self.place(&own[index], numbers, learnt(&own[index]))?));
+            Ok(())
+        });
+        placed.sort_unstable_by_key(|(index, _)| *index);
+        parts.views = placed.iter().map(|(_, view)| *view).collect();
+        read?;
+        parts.learnt = (0..own.len()).filter(|at| learnt(&own[*at])).collect();
+        parts.parameters.clone_from(&own);
+        for (parameter, numbers) in adapter.map(|a| a.parameters(network)).iter().flatten().zip(adapter.iter().flat_map(|a| &a.numbers)) {
+            self.put(parts, parameter, numbers, trainable)?;
+        }
+        let training = if trainable { Some(self.training(parts)?) } else { None };
+        let mut tensors = Tensors::new(&network.spec, network.head, &parts.views[..own.len()]);
+        adapt(&mut tensors, adapter, &parts.views[own.len()..]);
+        let Parts { parameters, views, .. } = std::mem::take(parts);
+        Ok(Loaded { network: network.without_weights(), parameters, views, tensors, tables: Tables::default(), training })
     }
 
-    fn training(&mut self, parameters: &[Parameter], weights: &[View]) -> Result<Training, ModelError> {
+    /// Puts a tensor on the device: for good where it is learnt, shared where it is only read.
+    fn put(&mut self, parts: &mut Parts, parameter: &Parameter, numbers: &[f32], learnt: bool) -> Result<(), ModelError> {
+        let view = self.place(parameter, numbers, learnt)?;
+        parts.parameters.push(parameter.clone());
+        parts.views.push(view);
+        parts.learnt.extend(learnt.then_some(parts.views.len() - 1));
+        Ok(())
+    }
+
+    fn place(&mut self, parameter: &Parameter, numbers: &[f32], learnt: bool) -> Result<View, ModelError> {
+        let (rows, cols) = matrix(parameter);
+        Ok(match learnt {
+            true => self.device.load(numbers, rows, cols)?,
+            false => self.frozen.hold(&mut *self.device, (rows, cols), numbers)?,
+        })
+    }
+
+    fn training(&mut self, parts: &mut Parts) -> Result<Training, ModelError> {
+        let parameters: Vec<Parameter> = parts.learnt.iter().map(|at| parts.parameters[*at].clone()).collect();
+        let weights: Vec<View> = parts.learnt.iter().map(|at| parts.views[*at]).collect();
         let mut all = || parameters.iter().map(|p| self.allocate(p)).collect::<Result<Vec<_>, _>>();
         let (gradients, first, second) = (all()?, all()?, all()?);
         let mut tape = Gradients::new();
         for (weight, gradient) in weights.iter().zip(&gradients) {
             tape.leaf(*weight, *gradient);
         }
-        Ok(Training { gradients, first, second, tape, steps: 0 })
+        Ok(Training { parameters, weights, gradients, first, second, tape, steps: 0 })
+    }
+
+    fn allocate(&mut self, parameter: &Parameter) -> Result<View, ModelError> {
+        let (rows, cols) = matrix(parameter);
+        Ok(View::new(self.device.alloc(rows * cols)?, rows, cols))
+    }
+
+    fn free(&mut self, views: impl IntoIterator<Item = View>) {
+        for view in views {
+            if !self.frozen.let_go(&mut *self.device, view) {
+                self.device.free(view.buffer);
+            }
+        }
     }
 
     /// Gives a network's memory back. Its id is void.
     pub fn unload(&mut self, net: NetId) {
         let Some(loaded) = self.networks.get_mut(net.0).and_then(Option::take) else { return };
         let training = loaded.training.iter().flat_map(|t| t.gradients.iter().chain(&t.first).chain(&t.second));
-        for view in loaded.views.iter().chain(loaded.tables.0.iter().flatten()).chain(training) {
-            self.device.free(view.buffer);
-        }
+        let tables = loaded.tables.0.iter().flatten();
+        let views: Vec<View> = loaded.views.iter().chain(tables).chain(training).copied().collect();
+        self.free(views);
     }
 
     /// Gives the memory of temporaries back; the next step takes it anew. For the end of a stage.
@@ -162,9 +233,11 @@ impl Engine {
         self.loaded(net).network.head
     }
 
-    /// The tensors of a network, in the order of [`TrainState::weights`] and [`Engine::gradients`].
+    /// The tensors that training a network changes, in the order of [`TrainState::weights`] and [`Engine::gradients`];
+    /// all tensors of a frozen one.
     pub fn parameters(&self, net: NetId) -> &[Parameter] {
-        &self.loaded(net).parameters
+        let loaded = self.loaded(net);
+        loaded.training.as_ref().map_or(&loaded.parameters, |training| &training.parameters)
     }
 
     /// The tokenizer of a network.
@@ -177,8 +250,11 @@ impl Engine {
     /// # Errors
     /// When the device is lost.
     pub fn network(&mut self, net: NetId) -> Result<Network, ModelError> {
-        let weights = self.read_all(|loaded| &loaded.views, net)?;
-        Ok(self.loaded(net).network.with_weights(weights.into_iter().map(Arc::from).collect()))
+        let mut weights: Vec<Arc<[f32]>> = self.read_all(|loaded| &loaded.views, net)?.into_iter().map(Arc::from).collect();
+        let network = &self.loaded(net).network;
+        let numbers = weights.split_off(network.parameters().len());
+        let adapter = network.adapter.as_ref().map(|adapter| Arc::new(adapter.with_numbers(numbers)));
+        Ok(Network { adapter, ..network.with_weights(weights) })
     }
 
     /// Everything that training changes.
@@ -186,7 +262,7 @@ impl Engine {
     /// # Errors
     /// When the device is lost.
     pub fn state(&mut self, net: NetId) -> Result<TrainState, ModelError> {
-        let weights = self.read_all(|loaded| &loaded.views, net)?;
+        let weights = self.read_all(|loaded| loaded.training.as_ref().map_or(&loaded.views[..], |t| &t.weights), net)?;
         let first = self.read_all(|loaded| loaded.training.as_ref().map_or(&[][..], |t| &t.first), net)?;
         let second = self.read_all(|loaded| loaded.training.as_ref().map_or(&[][..], |t| &t.second), net)?;
         let steps = self.loaded(net).training.as_ref().map_or(0, |t| t.steps);
@@ -196,25 +272,22 @@ impl Engine {
     /// Puts back what [`Engine::state`] gave.
     ///
     /// # Errors
-    /// When it is the state of another network, or the device is lost.
+    /// When it is the state of another network, the network is frozen, or the device is lost.
     pub fn restore(&mut self, net: NetId, state: &TrainState) -> Result<(), ModelError> {
         let loaded = self.networks[net.0].as_mut().expect("an id stands for a loaded network");
-        let mut views: Vec<(View, &Vec<f32>)> = loaded.views.iter().copied().zip(&state.weights).collect();
-        let mut expected = loaded.views.len();
-        if let Some(training) = &mut loaded.training {
-            views.extend(training.first.iter().copied().zip(&state.first));
-            views.extend(training.second.iter().copied().zip(&state.second));
-            expected *= 3;
-            training.steps = state.steps;
-            training.tape.begin();
-        }
-        let fits = |(view, numbers): &(View, &Vec<f32>)| view.words() == numbers.len();
-        if views.len() != expected || !views.iter().all(fits) {
+        let training = loaded.training.as_mut().ok_or(ModelError::Frozen)?;
+        let parts = [(&training.weights, &state.weights), (&training.first, &state.first), (&training.second, &state.second)];
+        let fits = |(views, tensors): &(&Vec<View>, &Vec<Vec<f32>>)| {
+            views.len() == tensors.len() && views.iter().zip(*tensors).all(|(view, numbers)| view.words() == numbers.len())
+        };
+        if !parts.iter().all(fits) {
             return Err(ModelError::State { reason: "its tensors are not those of this network".into() });
         }
-        for (view, numbers) in views {
-            self.device.write_f32(view, numbers)?;
+        for (view, numbers) in parts.iter().flat_map(|(views, tensors)| views.iter().zip(*tensors)) {
+            self.device.write_f32(*view, numbers)?;
         }
+        training.steps = state.steps;
+        training.tape.begin();
         Ok(())
     }
 
@@ -278,5 +351,23 @@ impl Engine {
                 self.arena.release(View::new(buffer, 0, 0));
             }
         }
+    }
+}
+
+/// Rows and columns of a tensor on the device.
+fn matrix(parameter: &Parameter) -> (usize, usize) {
+    match parameter.shape[..] {
+        [rows, cols] => (rows, cols),
+        _ => (1, parameter.len()),
+    }
+}
+
+/// Hangs the adapter's tensors beside the projections they belong to.
+#[expect(clippy::cast_possible_truncation, reason = "the device counts in f32")]
+fn adapt(tensors: &mut Tensors, adapter: Option<&Adapter>, views: &[View]) {
+    let Some(adapter) = adapter else { return };
+    for ((site, _), views) in adapter.sites.iter().zip(views.chunks(adapter.per_site())) {
+        let low_rank = LowRank { down: views[0], up: views[1], magnitude: views.get(2).copied(), scale: adapter.spec.scale() as f32 };
+        tensors.adapt(*site, low_rank);
     }
 }

@@ -95,6 +95,11 @@ pub struct Parameter {
 }
 
 impl Parameter {
+    /// A tensor that stands by itself.
+    pub(super) fn new(name: String, shape: &[usize]) -> Self {
+        Self { stored: name.clone(), name, shape: shape.to_vec(), projection: false }
+    }
+
     /// How many numbers it holds.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -273,8 +278,7 @@ struct List(Vec<Parameter>);
 
 impl List {
     fn push(&mut self, name: &str, kind: &str, shape: &[usize]) {
-        let name = format!("{name}.{kind}");
-        self.0.push(Parameter { stored: name.clone(), name, shape: shape.to_vec(), projection: false });
+        self.0.push(Parameter::new(format!("{name}.{kind}"), shape));
     }
 
     fn project(&mut self, name: &str, part: &str, kind: &str, shape: &[usize]) {

@@ -17,13 +17,27 @@ use crate::engine::{Indices, Recorder, View};
 
 use super::family::{Activation, NormKind};
 use super::tokens::Tokens;
-use super::{Head, ModelSpec};
+use super::{Head, ModelSpec, Site, Target};
 
 /// A linear map's weight (N, K) and bias (1, N).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Projection {
     weight: View,
     bias: Option<View>,
+    adapter: Option<LowRank>,
+}
+
+/// What stands beside a projection's weight W: see [`super::adapter`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LowRank {
+    /// A (R, K).
+    pub down: View,
+    /// B (N, R).
+    pub up: View,
+    /// m (1, N).
+    pub magnitude: Option<View>,
+    /// s.
+    pub scale: f32,
 }
 
 /// A norm's gain and bias, (1, C).
@@ -88,6 +102,21 @@ impl Tensors {
         let head = if head == Head::Language && spec.tied { embedding } else { next() };
         Self { embedding, positions, blocks, final_norm, head }
     }
+
+    /// Puts an adapter beside a projection.
+    pub(super) fn adapt(&mut self, site: Site, adapter: LowRank) {
+        let block = &mut self.blocks[site.block];
+        let projection = match site.target {
+            Target::Query => &mut block.query,
+            Target::Key => &mut block.key,
+            Target::Value => &mut block.value,
+            Target::Output => &mut block.output,
+            Target::Gate => block.gate.as_mut().expect("a site is of a projection that is there"),
+            Target::Up => &mut block.up,
+            Target::Down => &mut block.down,
+        };
+        projection.adapter = Some(adapter);
+    }
 }
 
 impl Norm {
@@ -99,7 +128,7 @@ impl Norm {
 impl Block {
     fn new(spec: &ModelSpec, next: &mut impl FnMut() -> View) -> Self {
         let names = &spec.family.names;
-        let mut projection = |biased: bool| Projection { weight: next(), bias: biased.then(&mut *next) };
+        let mut projection = |biased: bool| Projection { weight: next(), bias: biased.then(&mut *next), adapter: None };
         let inputs = spec.query_key_value_bias;
         let (query, key, value) = (projection(inputs), projection(inputs), projection(inputs));
         let output = projection(spec.output_bias);
@@ -114,8 +143,15 @@ impl Block {
 }
 
 /// x (M, K) through a projection: (M, N).
-fn project(rec: &mut Recorder<'_>, x: View, projection: Projection) -> View {
-    rec.linear(x, projection.weight, projection.bias)
+fn project(rec: &mut Recorder<'_>, x: View, Projection { weight, bias, adapter }: Projection) -> View {
+    let Some(LowRank { down, up, magnitude, scale }) = adapter else { return rec.linear(x, weight, bias) };
+    let y = rec.linear(x, weight, bias.filter(|_| magnitude.is_none()));
+    let low = rec.linear(x, down, None);
+    let low = rec.scale(low, scale);
+    rec.linear_onto(y, low, up);
+    let Some(magnitude) = magnitude else { return y };
+    let norm = rec.merged_norm(weight, down, up, scale);
+    rec.magnitude(y, magnitude, norm, bias)
 }
 
 /// The rows of x brought to one size; x itself where there is no norm.

@@ -30,7 +30,8 @@ pub(super) fn forecast(checked: &Checked, call: &StageCall, places: &BTreeMap<St
     let tokens = if networks.is_empty() { None } else { work.tokens(rows) };
     let main = main_network(call).and_then(|output| parameters(&output));
     let weights: Option<u64> = networks.iter().map(|output| parameters(output)).sum();
-    let training = if work.trains { main.map(|p| p * (TRAINED - FROZEN) + activations(p)) } else { Some(0) };
+    let learnt = |p: u64| adapters(call, p).unwrap_or(p * (TRAINED - FROZEN));
+    let training = if work.trains { main.map(|p| learnt(p) + activations(p)) } else { Some(0) };
     let memory = weights.zip(training).map(|(weights, training)| weights * FROZEN + training).filter(|_| !networks.is_empty());
     let each = rows.tokens_per_row.map(|each| each + work.sampled);
     let made = match &call.output {
@@ -131,10 +132,25 @@ fn most(args: &[Formula]) -> f64 {
     given.and_then(|cell| cell.number()).unwrap_or(0.0)
 }
 
+/// Bytes of the adapters beside so many weights, with gradients and moments; `None` where the weights are trained themselves.
+/// In width C and C / 64 blocks of 12 C², the seven projections have about 19 C rows and columns together.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]
+fn adapters(call: &StageCall, parameters: u64) -> Option<u64> {
+    let rank = Call::new(call).get::<Option<f64>>("lora").ok().flatten()?;
+    let width = width(parameters);
+    Some((TRAINED as f64 * rank * 19.0 * width * width / 64.0) as u64)
+}
+
+/// C of a decoder of so many numbers, as [`activations`] has it.
+#[expect(clippy::cast_precision_loss, reason = "a forecast")]
+fn width(parameters: u64) -> f64 {
+    (parameters as f64 * 64.0 / 12.0).cbrt()
+}
+
 /// What a decoder of so many numbers keeps of the tokens it computes at a time: of width C and C / 64 blocks of 12 C².
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]
 fn activations(parameters: u64) -> u64 {
-    let width = (parameters as f64 * 64.0 / 12.0).cbrt();
+    let width = width(parameters);
     ((AT_ONCE as f64 * 16.0 * width * (width / 64.0) * 4.0) as u64).min(KEPT)
 }
 

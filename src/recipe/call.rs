@@ -169,8 +169,22 @@ impl<'a> Elaborator<'a> {
             fields.retain(|(n, _)| n != name);
             fields.push((name.clone(), value));
         }
+        self.refuse_idle(&declared, &fields)?;
         let ty = Type::Record(fields.iter().map(|(n, v)| (n.clone(), v.ty.clone())).collect());
         Ok(Typed { ty, value: Value::Record(fields), span: param.span })
+    }
+
+    /// `lora_alpha` belongs to `lora`: given where that is `none`, it is a mistake.
+    pub fn refuse_idle(&mut self, declared: &[super::resolve::FieldDef<'a>], given: &[(Arc<str>, Typed)]) -> Outcome<()> {
+        let on = |head: &str| given.iter().any(|(n, value)| **n == *head && value.as_constant() != Some(Cell::None));
+        let mut refused = false;
+        for (name, value) in given {
+            if let Some(head) = head_of(declared, name).filter(|head| !on(head)) {
+                self.report(Mistake::IdleOption { name: name.clone(), of: head, span: value.span });
+                refused = true;
+            }
+        }
+        if refused { Err(Refused) } else { Ok(()) }
     }
 
     /// One option, against its declared type and range.
@@ -299,4 +313,10 @@ fn declared(value: Typed, wanted: &Type) -> Typed {
         inner => Typed { value: inner, ..value },
     };
     Typed { ty, ..value }
+}
+
+/// The option that another belongs to: `lora` of `lora_alpha`.
+pub fn head_of(declared: &[super::resolve::FieldDef<'_>], name: &str) -> Option<Arc<str>> {
+    let heads = declared.iter().map(|field| &field.name.text);
+    heads.into_iter().find(|head| name.strip_prefix(&***head).is_some_and(|rest| rest.starts_with('_'))).cloned()
 }

@@ -53,6 +53,7 @@ pub enum Mistake {
     NoColumns { stage: Arc<str>, span: Span },
     OutOfRange { name: Arc<str>, value: f64, range: String, span: Span, declared: Span },
     NotConstant { name: Arc<str>, span: Span },
+    IdleOption { name: Arc<str>, of: Arc<str>, span: Span },
     // types
     Mismatch { param: Option<Arc<str>>, found: Type, wanted: Type, span: Span },
     MissingColumns { missing: Names, row: Row, wanted: Row, span: Span },
@@ -128,6 +129,7 @@ pub const CODES: &[&str] = &[
     "align::recipe::no_columns",
     "align::recipe::out_of_range",
     "align::recipe::not_constant",
+    "align::recipe::idle_option",
     "align::recipe::type_mismatch",
     "align::recipe::missing_column",
     "align::recipe::type_arguments",
@@ -312,6 +314,9 @@ impl Mistake {
                     .at(*span, "out of range")
                     .at(*declared, "the range is declared here")
             }
+            Self::IdleOption { name, of, span } => error("idle_option", format!("`{name}` does nothing without `{of}`"))
+                .at(*span, format!("`{of}` is `none` here"))
+                .help(format!("give `{of}` too, or leave `{name}` out")),
             Self::NotConstant { name, span } => error("not_constant", format!("{name} must be known before anything runs"))
                 .at(*span, "depends on what a stage will produce"),
 

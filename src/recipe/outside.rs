@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::formula::expr::{Expr, Formula, Kind, ObjectiveDef, Output, StageId};
 use crate::formula::program::children;
-use crate::model::{Head, Network};
+use crate::model::{Adapter, Head, Network};
 use crate::score::{FixedScorer, ScorerError};
 use crate::syntax::span::{FileId, Span};
 use crate::value::Cell;
@@ -18,10 +18,17 @@ use super::checked::{Arg, Checked, StageCall};
 use super::types::Type;
 
 /// Every code of this part of the check, beside those of `data` and `model`.
-pub const CODES: &[(&str, &str)] = &[(
-    "align::recipe::other_tokenizer",
-    "Two networks of one stage read text as different tokens, so what one says of a token means nothing to the other.",
-)];
+pub const CODES: &[(&str, &str)] = &[
+    (
+        "align::recipe::other_tokenizer",
+        "Two networks of one stage read text as different tokens, so what one says of a token means nothing to the other.",
+    ),
+    ("align::recipe::no_adapter", "Adapters are kept of stages that trained with `lora:` and of `load_adapter`; other networks have none."),
+    (
+        "align::recipe::idle_adapter",
+        "Adapters that stand nowhere, or count for nothing, leave a network as it is however long it is trained.",
+    ),
+];
 
 /// Checks models, data files and tokenizers; reads headers and rows, no weights.
 pub fn check(checked: &Checked, sources: &Sources, file: FileId) -> Vec<Diagnostic> {
@@ -56,7 +63,12 @@ impl Outside<'_> {
             }
             "load_data" => self.data(stage),
             "load_scorer" => self.scorer(id, stage),
-            "train" | "rl" => self.shared_tokenizer(stage),
+            "load_adapter" => self.adapter_of(stage),
+            "adapter" => self.has_adapter(stage),
+            "train" | "rl" => {
+                self.shared_tokenizer(stage);
+                self.idle_adapter(stage);
+            }
             _ => {}
         }
         if let Some(origin) = network_of(stage).and_then(|o| self.tokenizers.get(&o.stage)).cloned() {
@@ -107,6 +119,51 @@ impl Outside<'_> {
         if let Some(error) = refused {
             let diagnostic = Diagnostic::error(error.code(), error.to_string()).at(stage.span, "loaded here");
             self.found.push(error.help().into_iter().fold(diagnostic, Diagnostic::help));
+        }
+    }
+
+    /// The adapters' files, and whether they fit the network, where that is a file too.
+    fn adapter_of(&mut self, stage: &StageCall) {
+        let Some(path) = self.path(stage) else { return };
+        let base = network_of(stage).map(|output| &self.checked.stages[output.stage.0]).filter(|origin| &*origin.primitive == "load_model");
+        let Some(Ok(base)) = base.and_then(|origin| self.path(origin)).map(|path| Network::open(&path)) else { return };
+        if let Err(error) = Adapter::open(&path, &base) {
+            self.found.push(error.diagnostic().at(stage.span, "loaded here"));
+        }
+    }
+
+    fn has_adapter(&mut self, stage: &StageCall) {
+        let Some(Arg::Artifact(output)) = stage.args.get("network") else { return };
+        if let Some(origin) = self.without_adapter(output) {
+            let name = &self.checked.stages[output.stage.0].name;
+            let diagnostic = Diagnostic::error("align::recipe::no_adapter", format!("`{name}` has no adapters"))
+                .at(stage.span, "asked for here")
+                .at(origin.span, "made without")
+                .help("train it with `lora: 16`");
+            self.found.push(diagnostic);
+        }
+    }
+
+    /// The stage that made a network without adapters, if it has none.
+    fn without_adapter(&self, output: &Output) -> Option<&StageCall> {
+        let origin = &self.checked.stages[output.stage.0];
+        match (&*origin.primitive, origin.args.get("candidates")) {
+            ("keep", Some(Arg::Artifacts(candidates))) => candidates.iter().find_map(|candidate| self.without_adapter(candidate)),
+            ("load_adapter", _) => None,
+            ("train" | "rl", _) if origin.args.contains_key("lora") => None,
+            _ => Some(origin),
+        }
+    }
+
+    fn idle_adapter(&mut self, stage: &StageCall) {
+        let constant = |name: &str| if let Some(Arg::Value(cell)) = stage.args.get(name) { Some(cell) } else { None };
+        let nowhere = matches!(constant("lora_targets"), Some(Cell::List(targets)) if targets.is_empty());
+        let nothing = constant("lora_alpha").and_then(Cell::number) == Some(0.0);
+        if let Some(why) = [(nowhere, "`lora_targets` is empty"), (nothing, "`lora_alpha` is 0")].iter().find(|(so, _)| *so) {
+            let diagnostic = Diagnostic::error("align::recipe::idle_adapter", "the adapters would change nothing")
+                .at(stage.span, why.1)
+                .help("leave it out for the usual");
+            self.found.push(diagnostic);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::syntax::tree::{Binder, Field, Signature};
 use crate::value::Cell;
 
 use super::arguments::{Given, Matched, takes_columns};
+use super::call::head_of;
 use super::checked::{Arg, StageCall};
 use super::elaborate::{Elaborator, Outcome, Refused};
 use super::library::ModuleId;
@@ -133,7 +134,21 @@ impl<'a> Elaborator<'a> {
         inner: &Scope<'a>,
         binding: &mut Binding,
     ) -> Outcome<()> {
-        for (name, value) in self.all_options(param, module, matched, scope, inner)? {
+        let generics = Generics::new();
+        let resolver = Resolver { library: self.library, module, generics: &generics };
+        let declared = param.ty.as_ref().and_then(|ty| resolver.options(ty)).map(|(_, fields)| fields).unwrap_or_default();
+        let all = self.all_options(param, module, matched, scope, inner)?;
+        let given = |name: &Arc<str>| matched.rest.get(&param.name.text).is_some_and(|given| given.iter().any(|(n, _)| n == name));
+        let given: Vec<_> = all.iter().filter(|(name, _)| given(name)).cloned().collect();
+        self.refuse_idle(&declared, &given)?;
+        let off = |head: &str| all.iter().any(|(n, value)| **n == *head && value.as_constant() == Some(Cell::None));
+        for (name, value) in &all {
+            // an option that is off takes those that belong to it along: the call is as if it had never been declared
+            let leads = declared.iter().any(|field| head_of(&declared, &field.name.text).as_ref() == Some(name));
+            if (leads && off(name)) || head_of(&declared, name).is_some_and(|head| off(&head)) {
+                continue;
+            }
+            let (name, value) = (name.clone(), value.clone());
             let arg = self.arg(&value, &name)?;
             binding.args.insert(name, arg);
         }

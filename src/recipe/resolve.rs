@@ -110,6 +110,7 @@ impl<'a> Resolver<'a, '_> {
             "Model" => Type::Model,
             "Scorer" => Type::Scorer,
             "Critic" => Type::Critic,
+            "Adapter" => Type::Adapter,
             "Network" => Type::Network,
             "Estimate" => Type::Estimate,
             "Dialogue" => Type::Dialogue,

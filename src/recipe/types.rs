@@ -27,6 +27,8 @@ pub enum Type {
     Model,
     Scorer,
     Critic,
+    /// What training changed, apart from the weights beside it.
+    Adapter,
     /// `Model`, `Scorer` or `Critic`.
     Network,
     Estimate,

@@ -15,7 +15,7 @@ use crate::formula::objective::{Compiled, Leaf, States, TrainedNumbers};
 use crate::formula::phases::{Fixed, Metric, Outcome};
 use crate::formula::program::Network as Asked;
 use crate::formula::shape::Under;
-use crate::model::{AdamStep, Coefficients, Engine, NetId, Network, Pass, Readout, TokenSequence, Tokenizer, Want};
+use crate::model::{AdamStep, Adapter, Coefficients, Engine, NetId, Network, Pass, Readout, TokenSequence, Tokenizer, Want};
 use crate::value::{Cell, Table};
 
 use super::context::Context;
@@ -101,7 +101,15 @@ impl<'c> Learner<'c> {
         let mut service = Service::new(context).reading(options.max_length, temperature);
         let mut members = Vec::new();
         let mut add = |asked: Asked, name: &str, network: &Network| -> Result<(), Failure> {
-            let net = context.engine()?.load(network, true)?;
+            let adapted = match options.adapter {
+                Some(spec) => {
+                    // each network's adapters start from chance of their own
+                    let stream = u32::try_from(members.len()).expect("few networks");
+                    network.with_adapter(Adapter::new(network, spec, context.stage_key(), stream)?)
+                }
+                None => network.clone(),
+            };
+            let net = context.engine()?.load(&adapted, true)?;
             service.train(asked.clone(), net, &network.tokenizer);
             members.push(Member { asked, name: name.to_owned(), net });
             Ok(())

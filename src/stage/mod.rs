@@ -3,6 +3,7 @@
 //! Comes in: a [`Call`] (plain data) and a [`Context`] (inputs, folder, checkpoint, engine, listeners). Goes out: a
 //! [`Product`] or a [`Failure`]. **Invariant:** equal calls with equal inputs and seed give equal bytes.
 
+mod adapter;
 mod bag_of_words;
 mod batches;
 mod blank;
@@ -53,6 +54,8 @@ pub static PRIMITIVES: &[&dyn Primitive] = &[
     &load_model::LoadModel,
     &load_data::LoadData,
     &load_scorer::LoadScorer,
+    &adapter::LoadAdapter,
+    &adapter::TakeAdapter,
     &blank::Blank,
     &with::With,
     &select::Select,

@@ -1,8 +1,9 @@
 //! The options of training, `type Training` of the prelude, as their own type.
 
 use crate::engine::optim::{Decay, Schedule};
-use crate::model::AdamStep;
+use crate::model::{AdamStep, AdapterSpec};
 
+use super::adapter;
 use super::call::Call;
 use super::failure::Failure;
 
@@ -23,6 +24,8 @@ pub struct Options {
     weight_decay: f64,
     clip: f64,
     pub max_length: usize,
+    /// What is trained in place of every weight.
+    pub adapter: Option<AdapterSpec>,
 }
 
 impl Options {
@@ -46,6 +49,7 @@ impl Options {
             weight_decay: call.get("weight_decay")?,
             clip: call.get("clip_norm")?,
             max_length: call.get("max_length")?,
+            adapter: adapter::asked(call)?,
         })
     }
 

@@ -15,6 +15,7 @@ use crate::formula::shape::Under;
 use crate::model::{Extras, Network, Request, Sampling};
 use crate::value::{Cell, Table};
 
+use super::adapter;
 use super::batches::{Groups, cut, shuffled};
 use super::call::{Call, Columns};
 use super::context::Context;
@@ -92,9 +93,8 @@ impl Primitive for Rl {
         let mut rollouts = Rollouts::new(context, &args, &network, &prompts)?;
         let last = rollouts.run()?;
         rollouts.learner.conclude()?;
-        rollouts.learner.network()?.save(&context.folder().join("network"))?;
         let seed = u64::from(context.stage_key()[0]);
-        let mut product = Product::network("network").with("rollouts", Item::Table(Arc::new(last.table)));
+        let mut product = adapter::keep(&rollouts.learner.network()?, context)?.with("rollouts", Item::Table(Arc::new(last.table)));
         for metric in &last.metrics {
             product = product.with(metric.name.clone(), Item::Value(estimate(metric, seed)));
         }

@@ -11,6 +11,7 @@ use crate::formula::shape::Under;
 use crate::model::Network;
 use crate::value::Table;
 
+use super::adapter;
 use super::batches::{Groups, every, shuffled};
 use super::call::Call;
 use super::context::Context;
@@ -67,8 +68,7 @@ impl Primitive for Train {
             let message = format!("{} {verb} longer than `max_length` ({longest}) and {verb} cut", counted(cut, "sequence"));
             context.warn("align::run::cut", message, Some("raise `max_length`, or filter long rows".into()));
         }
-        learner.network()?.save(&context.folder().join("network"))?;
-        let mut product = Product::network("network");
+        let mut product = adapter::keep(&learner.network()?, context)?;
         if let Some(eval) = &args.eval {
             let seed = u64::from(context.stage_key()[0]);
             for metric in learner.measure(&*context.table(eval)?)? {
@@ -116,6 +116,9 @@ fn run_steps(context: &Context<'_>, learner: &mut Learner<'_>, args: &Args, tabl
     if let Some(checkpoint) = context.checkpoint()? {
         learner.restore(&checkpoint.folder)?;
         done = checkpoint.step;
+        if let Rows::EachStep(table) = &rows {
+            recall(learner, &plan, done, table)?;
+        }
     }
     for step in done..total {
         let begun = Instant::now();
@@ -141,6 +144,19 @@ fn run_steps(context: &Context<'_>, learner: &mut Learner<'_>, args: &Args, tabl
         }
     }
     Ok(total)
+}
+
+/// Asks frozen networks again what the steps before a checkpoint asked them. Their answers are remembered from the step
+/// that first needed them, and the last bits depend on what was asked beside it.
+fn recall(learner: &mut Learner<'_>, plan: &[Vec<usize>], done: u64, table: &Table) -> Result<(), Failure> {
+    let done = usize::try_from(done).expect("steps of a table");
+    let mut seen = vec![false; table.len()];
+    for rows in &plan[..done] {
+        if rows.iter().filter(|row| !std::mem::replace(&mut seen[**row], true)).count() > 0 {
+            learner.fixed(0, &table.pick(rows.iter().copied()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Progress and a line of `metrics.jsonl`.

@@ -3,6 +3,8 @@
 //!
 //! The folder is `tests/golden`, or the one that `ALIGN_GOLDEN` names. A file or a case that is not known fails.
 
+mod adapters;
+
 use std::path::{Path, PathBuf};
 
 use align::engine::Device;
@@ -10,6 +12,8 @@ use align::model::{
     AdamStep, Coefficients, Constraint, Engine, Extras, FAMILIES, NetId, Network, Request, Sampling, Stored, TokenSequence, Want,
 };
 use serde_json::Value;
+
+pub use adapters::check_adapters;
 
 /// How far a device may be off.
 #[derive(Clone, Copy)]
@@ -127,18 +131,24 @@ fn check_loss(engine: &mut Engine, net: NetId, section: &Value, tolerance: Toler
     check_gradients(engine, net, section, tolerance);
 }
 
-fn check_gradients(engine: &mut Engine, net: NetId, section: &Value, tolerance: Tolerance) {
+/// Gradients as files hold their tensors, which is what `transformers` differentiates by; those of adapters as they are.
+fn named_gradients(engine: &mut Engine, net: NetId) -> Vec<(String, Vec<f32>)> {
     let gradients = engine.gradients(net).expect("gradients");
-    // As files hold them: that is what `transformers` differentiates by.
-    let stored = engine.spec(net).stored(engine.head(net));
+    let (spec, head) = (engine.spec(net).clone(), engine.head(net));
+    if engine.parameters(net).len() != spec.parameters(head).len() {
+        return engine.parameters(net).iter().map(|p| p.name.clone()).zip(gradients).collect();
+    }
+    let join = |tensor: &Stored| tensor.join(&tensor.parts.iter().map(|part| &gradients[*part][..]).collect::<Vec<_>>());
+    spec.stored(head).iter().map(|tensor| (tensor.name.clone(), join(tensor))).collect()
+}
+
+fn check_gradients(engine: &mut Engine, net: NetId, section: &Value, tolerance: Tolerance) {
+    let gradients = named_gradients(engine, net);
     let expected = section["grads"].as_object().expect("gradients by name");
-    assert_eq!(expected.len(), stored.len(), "one gradient a tensor");
+    assert_eq!(expected.len(), gradients.len(), "one gradient a tensor");
     // A gradient that is 0 but for rounding, as that of a bias which every score shares, has no relative error.
     let rounding = 1e-6 * section["total_grad_norm"].as_f64().expect("a norm");
-    for tensor in &stored {
-        let parts: Vec<&[f32]> = tensor.parts.iter().map(|part| &gradients[*part][..]).collect();
-        let gradient = tensor.join(&parts);
-        let name = &tensor.name;
+    for (name, gradient) in &gradients {
         // GPT-NeoX's language head has one name in files and another in the module.
         let given = expected.get(name).unwrap_or_else(|| &expected[&name.replace("embed_out", "lm_head")]);
         let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();

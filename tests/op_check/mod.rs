@@ -42,6 +42,17 @@ pub fn determinism(one: &mut dyn Device, other: &mut dyn Device) {
     }
 }
 
+/// Asks for the gradient of one input at a time: it must be the one that is found beside all the others.
+pub fn alone(device: &mut dyn Device) {
+    for (op, case) in cases().filter(|(op, _)| op.differentiable()) {
+        let together = run(op, &case, device).gradients;
+        for (place, expected) in together.iter().enumerate() {
+            let found = run_for(op, &case, device, Some(place)).gradients;
+            close(&found[place], expected, op.tolerance(), &format!("{} `{}`, gradient {place} alone", op.name(), case.name));
+        }
+    }
+}
+
 /// Compares every op's backward oracle with central differences of its forward oracle, in f64.
 pub fn gradients() {
     for (op, case) in cases().filter(|(op, _)| op.differentiable()) {
@@ -79,6 +90,11 @@ fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 
 /// Forward, then backward from random upstream gradients, each as a recording of its own.
 fn run(op: &dyn Op, case: &Case, device: &mut dyn Device) -> Results {
+    run_for(op, case, device, None)
+}
+
+/// The same, for the gradient of one of its [`Given::Normal`] inputs only; the others' are zeros.
+fn run_for(op: &dyn Op, case: &Case, device: &mut dyn Device, only: Option<usize>) -> Results {
     let mut setup = Setup::new(device, case);
     let (outputs, forward) = {
         let mut rec = Recorder::new(setup.device, &mut setup.arena);
@@ -89,7 +105,7 @@ fn run(op: &dyn Op, case: &Case, device: &mut dyn Device) -> Results {
     let found = outputs.iter().map(|view| setup.device.read_f32(*view).expect("outputs can be read")).collect();
     let mut results = Results { outputs: found, gradients: Vec::new() };
     if op.differentiable() {
-        results.gradients = setup.backward(case, &forward, &outputs);
+        results.gradients = setup.backward(case, &forward, &outputs, only);
     }
     setup.free();
     results
@@ -101,12 +117,12 @@ impl<'d> Setup<'d, dyn Device + 'd> {
         Self { device, arena: Arena::new(), views }
     }
 
-    fn backward(&mut self, case: &Case, forward: &align::engine::Recording, outputs: &[View]) -> Vec<Vec<f32>> {
+    fn backward(&mut self, case: &Case, forward: &align::engine::Recording, outputs: &[View], only: Option<usize>) -> Vec<Vec<f32>> {
         let mut gradients = Gradients::new();
         let normal: Vec<View> =
             case.given.iter().zip(&self.views).filter(|(given, _)| matches!(given, Given::Normal(..))).map(|(_, view)| *view).collect();
         let mut rec = Recorder::new(self.device, &mut self.arena);
-        for input in &normal {
+        for (_, input) in normal.iter().enumerate().filter(|(place, _)| only.is_none_or(|only| only == *place)) {
             gradients.want(*input);
         }
         for (place, output) in (0u64..).zip(outputs) {

@@ -2,6 +2,7 @@
 //!
 //! Every kernel reads and writes slices that [`memory`] hands out; results are the same for any number of threads.
 
+mod adapter;
 mod attention;
 mod attention_one;
 mod elementwise;
@@ -39,9 +40,12 @@ const KERNELS: &[(&str, Kernel, Option<Kernel>)] = &[
     ("layer_norm", norms::layer_norm, Some(norms::layer_norm_backward)),
     ("linear", linear::forward, Some(linear::backward)),
     ("linear_logp", head::forward, Some(head::backward)),
+    ("magnitude", adapter::magnitude, Some(adapter::magnitude_backward)),
+    ("merged_norm", adapter::merged_norm, None),
     ("norm_sq", elementwise::norm_sq, None),
     ("rms_norm", norms::rms_norm, Some(norms::rms_norm_backward)),
     ("rope", rows::rope, Some(rows::rope_backward)),
+    ("scale", adapter::scale, Some(adapter::scale)),
     ("scatter", rows::scatter, None),
     ("swiglu", elementwise::swiglu, Some(elementwise::swiglu_backward)),
 ];

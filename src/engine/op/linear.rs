@@ -22,6 +22,15 @@ impl Recorder<'_> {
         self.forward(&Linear, [0; PARAM_WORDS], vec![Some(x), Some(weight), bias], vec![Output::set(y)]);
         y
     }
+
+    /// `y` (M, N) += z (M, R) times the transpose of `weight` (N, R). `y` is a result of this recording that no step has
+    /// read yet.
+    pub fn linear_onto(&mut self, y: View, z: View, weight: View) {
+        assert_eq!(z.cols, weight.cols, "linear needs x (M, K) and weight (N, K)");
+        assert_eq!((y.rows, y.cols), (z.rows, weight.rows), "a sum needs equal shapes");
+        let output = Some(Output { view: y, accumulate: true });
+        self.forward(&Linear, [0; PARAM_WORDS], vec![Some(z), Some(weight), None], vec![output]);
+    }
 }
 
 impl Define for Linear {
@@ -72,7 +81,18 @@ impl Define for Linear {
             let given = vec![Given::Normal(m, k), Given::Normal(n, k), Given::Normal(1, n)];
             Case::new(name, given, |rec, v| vec![rec.linear(v[0], v[1], Some(v[2]))])
         };
+        let onto = |name, m, n, k, r| {
+            let given = vec![Given::Normal(m, k), Given::Normal(n, k), Given::Normal(r, k), Given::Normal(n, r)];
+            Case::new(name, given, |rec, v| {
+                let (y, z) = (rec.linear(v[0], v[1], None), rec.linear(v[0], v[2], None));
+                rec.linear_onto(y, z, v[3]);
+                vec![y]
+            })
+        };
         vec![
+            onto("low rank", 13, 21, 17, 3),
+            onto("low rank, one row", 1, 21, 17, 3),
+            onto("low rank, larger than a tile", 70, 66, 40, 5),
             plain("one", 1, 1, 1),
             plain("one row", 1, 37, 19),
             plain("thin", 5, 70, 33),

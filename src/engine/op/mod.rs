@@ -25,10 +25,13 @@ pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_logp;
+pub mod magnitude;
 pub mod matrix;
+pub mod merged_norm;
 pub mod norm_sq;
 pub mod rms_norm;
 pub mod rope;
+pub mod scale;
 pub mod scatter;
 pub mod swiglu;
 
@@ -47,9 +50,12 @@ pub const OPS: &[&dyn Op] = &[
     &layer_norm::LayerNorm,
     &linear::Linear,
     &linear_logp::LinearLogp,
+    &magnitude::Magnitude,
+    &merged_norm::MergedNorm,
     &norm_sq::NormSq,
     &rms_norm::RmsNorm,
     &rope::Rope,
+    &scale::Scale,
     &scatter::Scatter,
     &swiglu::SwiGlu,
 ];

@@ -1,5 +1,6 @@
 //! Which dispatches a step is: one function per op and pass, named by the op.
 
+mod adapter;
 mod attention;
 mod linear;
 mod linear_logp;
@@ -78,9 +79,12 @@ const LOWERINGS: &[(&str, Lower, Option<Lower>)] = &[
     ("layer_norm", sums::layer_norm, Some(sums::layer_norm_backward)),
     ("linear", linear::forward, Some(linear::backward)),
     ("linear_logp", linear_logp::forward, Some(linear_logp::backward)),
+    ("magnitude", adapter::magnitude, Some(adapter::magnitude_backward)),
+    ("merged_norm", adapter::merged_norm, None),
     ("norm_sq", sums::norm_sq, None),
     ("rms_norm", sums::rms_norm, Some(sums::rms_norm_backward)),
     ("rope", pointwise::rope, Some(pointwise::rope)),
+    ("scale", adapter::scale, Some(adapter::scale)),
     ("scatter", rows::scatter, None),
     ("swiglu", pointwise::swiglu, Some(pointwise::swiglu_backward)),
 ];
@@ -126,5 +130,7 @@ fn own_params(step: &Step) -> [u32; PARAMS] {
 
 /// Every kernel that some step can ask for: tests compile and translate them all.
 pub fn every_kernel() -> Vec<Kernel> {
-    [attention::kernels(), linear::kernels(), linear_logp::kernels(), pointwise::kernels(), rows::kernels(), sums::kernels()].concat()
+    let adapter = adapter::kernels();
+    [adapter, attention::kernels(), linear::kernels(), linear_logp::kernels(), pointwise::kernels(), rows::kernels(), sums::kernels()]
+        .concat()
 }
