@@ -1,7 +1,6 @@
 //! Every op on the `gpu` device against its oracle in f64: each case, both passes, random upstream gradients, gradients
 //! set and added to, and the same bits twice. Without an adapter the trials show as ignored; in CI that is a failure.
 
-#[allow(dead_code, reason = "shared with the tests of the processor, which use the rest")]
 mod op_check;
 
 use align::engine::gpu::{Choice, Gpu, Tuning};
