@@ -31,12 +31,12 @@ pub(super) struct Span {
     pub(super) length: usize,
 }
 
-/// strip[h, at + j] = q[h] · k[first + j, columns of h].
+/// `strip[h, at + j] = q[h] · k[first + j, columns of h]`.
 pub(super) fn scores(strip: &mut [f32], q: &[f32], k: Source<'_>, heads: Heads, span: Span) {
     pulp::Arch::new().dispatch(Scores { strip, q, k, heads, span });
 }
 
-/// out[h] += Σ strip[h, at + j] v[first + j, columns of h].
+/// `out[h] += Σ strip[h, at + j] v[first + j, columns of h]`.
 pub(super) fn weigh(out: &mut [f32], strip: &[f32], v: Source<'_>, heads: Heads, span: Span) {
     pulp::Arch::new().dispatch(Weigh { out, strip, v, heads, span });
 }

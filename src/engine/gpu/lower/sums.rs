@@ -58,7 +58,7 @@ pub fn layer_norm_backward(step: &Step, plan: &mut Plan<'_>) {
     }
 }
 
-/// What each row is multiplied by before it is summed: (weight − shift[t]) scale[t].
+/// What each row is multiplied by before it is summed: `(weight − shift[t]) scale[t]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Weighted {
     /// (T, C).
