@@ -167,6 +167,10 @@ const CASES: &[(&str, &str, Setup)] = &[
             fs::copy(goldens.join(name), f.path("model").join(file)).expect("copied");
         }
     }),
+    ("model::no_gguf", "x = load_model(\"model\")\n    export x to \"x.gguf\"", |f| {
+        f.model();
+        f.json("model/tokenizer.json", |file| file["pre_tokenizer"] = json!({ "type": "WhitespaceSplit" }));
+    }),
     ("score::unreadable", "x = load_scorer(\"words.txt\")", |f| f.write("words.txt", "good\n")),
     ("score::no_head", "x = load_scorer(\"model\")", Folder::model),
     ("recipe::other_tokenizer", "…… other = load_model(\"other\")\n    x = base.train(rows, dpo_loss(other))", |f| {
@@ -174,6 +178,7 @@ const CASES: &[(&str, &str, Setup)] = &[
         f.model_in("other");
         f.write("other/tokenizer_config.json", "{\"add_bos_token\": false}");
     }),
+    ("recipe::no_network", "x = load_scorer(\"words.txt\")\n    export x to \"y\" as f16", |f| f.write("words.txt", "good\t1.9\n")),
     ("plan::changed_file", "x = load_data(\"rows.jsonl\") as { id: Int }", |f| {
         f.write("rows.jsonl", "{\"id\": 1}\n");
         f.run();

@@ -84,7 +84,7 @@ fn numbers_that_do_not_fit_a_format_are_refused() {
     assert_eq!(encode("F32", &[f32::NAN]), "numbers cannot be written as F32: number 0 is NaN");
     assert_eq!(encode("Q8_0", &[0.0; 33]), "numbers cannot be written as Q8_0: 33 numbers do not fill blocks of 32");
     assert_eq!(encode("Q8_0", &[1e30; 32]), "numbers cannot be written as Q8_0: number 0 is 1000000000000000000000000000000");
-    assert_eq!(encode("Q4_K", &[0.0; 256]), "numbers cannot be written as Q4_K: only F32, F16 and Q8_0 can be written");
+    assert_eq!(encode("Q4_K", &[0.0; 256]), "numbers cannot be written as Q4_K: only F32, F16, BF16 and Q8_0 can be written");
 }
 
 /// Two files by gguf-py: `llama`, whose rotary rows are interleaved, and `qwen2`, whose rows are not.

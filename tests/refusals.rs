@@ -69,6 +69,10 @@ const CASES: &[(&str, &str)] = &[
     ("round_count", "…    x = repeat round in 1..=0 carrying p = base { p = p.sft(demos) }\n"),
     ("keep_form", "…    x = repeat round in 1..=2 carrying p = base { p = p.sft(demos) } keep best\n"),
     ("not_exportable", "…    export 3 to \"x\"\n"),
+    (
+        "export_form",
+        "…    export prefs to \"x\" as f16\n    export base to \"y\" as q8_0\n    export base to \"v\" as q8\n    export prefs to \"z.gguf\"\n",
+    ),
     ("export_twice", "…    export base to \"x\"\n    export prefs to \"x\"\n"),
 ];
 

@@ -173,7 +173,13 @@ fn expectations_are_all_judged_with_their_numbers() {
     let mean = sketch.part(&data, "mean");
     sketch.expect("data.mean > 1", word(">", vec![mean.clone(), constant(1.0)]));
     sketch.expect("data.mean > 3", word(">", vec![mean, constant(3.0)]));
-    sketch.checked.exports.push(Export { what: data, ty: Type::Data(recipe::types::Row::new()), path: "out.jsonl".into(), span: span(1) });
+    sketch.checked.exports.push(Export {
+        what: data,
+        ty: Type::Data(recipe::types::Row::new()),
+        path: "out.jsonl".into(),
+        form: None,
+        span: span(1),
+    });
     let ran = bench.run(&sketch);
     let held: Vec<_> = ran.0.verdicts.iter().map(|v| (v.holds, v.parts[0].name.as_str(), v.numbers())).collect();
     assert_eq!(held[0], (Some(true), "data.mean", "2.000 [1.500, 2.500] vs 1.000".to_owned()));
@@ -298,7 +304,7 @@ fn exports_never_overwrite_what_somebody_else_wrote() {
     let mut sketch = small(5);
     let policy = Output { stage: formula::expr::StageId(2), path: vec![] };
     let export = |sketch: &mut Sketch, path: &str| {
-        sketch.checked.exports = vec![Export { what: policy.clone(), ty: Type::Model, path: path.into(), span: span(9) }];
+        sketch.checked.exports = vec![Export { what: policy.clone(), ty: Type::Model, path: path.into(), form: None, span: span(9) }];
     };
     export(&mut sketch, "out/policy");
     assert_eq!(export_refusals(&sketch.checked.exports, &bench.folder), []);

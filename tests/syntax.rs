@@ -480,6 +480,7 @@ recipe r \"title\" {
     runs = sweep beta in[0.05,0.1],seed in 1..=3 { d=dpo(base,beta:beta) }
     expect loop.p > 1,\"it must grow\"
     export loop.p to\"out/p\"
+    export loop.p to\"out/p.gguf\"as q8_0 // small
 }
 profile smoke{beta=0.2 limit steps=4}
 profile empty { }

@@ -13,9 +13,10 @@ use crate::diagnostic::reason;
 
 use super::config::Config;
 use super::gguf::Gguf;
-use super::tensorfile::{TensorFile, write_tensors};
+use super::shards::Index;
+use super::tensorfile::{TensorFile, write_tensors_as};
 use super::tokenizer_files::{bytes, outgoing};
-use super::{Adapter, Head, ModelError, ModelSpec, Parameter, Stored, Tensors, Tokenizer};
+use super::{Adapter, Head, ModelError, ModelSpec, Numbers, Parameter, Stored, Tensors, Tokenizer};
 
 /// Where a network's numbers are.
 #[derive(Clone, Debug)]
@@ -60,11 +61,12 @@ impl Network {
         if let Some(file) = gguf_at(path) {
             return Self::from_gguf(&file);
         }
-        let (folder, files) = locate(path)?;
+        let (folder, files, index) = locate(path)?;
         let config = Config::read(&folder.join("config.json"))?;
         let spec = ModelSpec::from_config(&config)?;
         let head = head_of(&folder, &config, &spec)?;
         let mut tensors = TensorFile::open(&files)?;
+        index.iter().try_for_each(|index| index.check(&tensors))?;
         tensors.complete_names(&spec.family.names);
         check_tensors(&spec, head, &tensors)?;
         let tokenizer = Arc::new(Tokenizer::read(&folder, &spec)?);
@@ -182,8 +184,13 @@ impl Network {
     /// # Errors
     /// When the numbers cannot be read or a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ModelError> {
+        self.write_numbers(folder, Numbers::F32)
+    }
+
+    /// The same with numbers of a form that a folder can hold.
+    pub(super) fn write_numbers(&self, folder: &Path, form: Numbers) -> Result<(), ModelError> {
         let write = |name: &str, bytes: &[u8]| write_file(folder, name, bytes);
-        write("config.json", &bytes(&self.outgoing_config()))?;
+        write("config.json", &bytes(&self.outgoing_config(form)))?;
         for (name, bytes) in outgoing(&self.tokenizer, &self.spec) {
             write(name, &bytes)?;
         }
@@ -193,7 +200,7 @@ impl Network {
         let stored = self.spec.stored(self.head);
         let tensors = stored.iter().map(|stored| self.stored(stored)).collect::<Result<Vec<_>, _>>()?;
         let named = stored.iter().zip(&tensors).map(|(s, t)| (s.name.as_str(), &s.shape[..], &t[..]));
-        write_tensors(&folder.join("model.safetensors"), named)
+        write_tensors_as(&folder.join("model.safetensors"), named, form)
     }
 
     /// Writes the network as a new folder: complete or not at all.
@@ -216,8 +223,8 @@ impl Network {
         written
     }
 
-    /// `config.json` for what is written: f32, and the class that goes with the head.
-    fn outgoing_config(&self) -> Value {
+    /// `config.json` for what is written: the form of the numbers, and the class that goes with the head.
+    fn outgoing_config(&self, form: Numbers) -> Value {
         let mut config = (*self.config).clone();
         let class = match self.head {
             Head::Language => self.spec.family.language_class,
@@ -226,7 +233,7 @@ impl Network {
         config.insert("architectures".into(), json!([class]));
         config.insert("model_type".into(), json!(self.spec.family.model_type));
         let dtype = if config.contains_key("dtype") { "dtype" } else { "torch_dtype" };
-        config.insert(dtype.into(), json!("float32"));
+        config.insert(dtype.into(), json!(form.dtype()));
         if self.head == Head::Language {
             config.shift_remove("id2label");
             config.shift_remove("label2id");
@@ -274,34 +281,22 @@ pub fn gguf_at(path: &Path) -> Option<PathBuf> {
     found.next().filter(|_| found.next().is_none())
 }
 
-/// The folder of a network, and the files that hold its tensors.
-fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), ModelError> {
+/// The folder of a network, the files that hold its tensors, and their index where they are several.
+fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>, Option<Index>), ModelError> {
     let unreadable = |e: std::io::Error| ModelError::unreadable(path, &e);
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
         let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
         need(&folder, "config.json")?;
-        return Ok((folder, vec![path.to_owned()]));
+        return Ok((folder, vec![path.to_owned()], None));
     }
     need(path, "config.json")?;
     let index = path.join("model.safetensors.index.json");
     if !path.join("model.safetensors").exists() && index.exists() {
-        return Ok((path.to_owned(), shards(path, &Config::read(&index)?)?));
+        let index = Index::read(&index)?;
+        return Ok((path.to_owned(), index.files(), Some(index)));
     }
     need(path, "model.safetensors")?;
-    Ok((path.to_owned(), vec![path.join("model.safetensors")]))
-}
-
-/// The distinct files that the index of a sharded checkpoint names.
-fn shards(folder: &Path, index: &Config) -> Result<Vec<PathBuf>, ModelError> {
-    let map = index.field("weight_map").and_then(Value::as_object);
-    let map = map.ok_or_else(|| index.wrong("weight_map", "expected tensor names and their files"))?;
-    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.iter().any(|name| name.contains(['/', '\\'])) {
-        return Err(index.wrong("weight_map", "files must lie in the same folder"));
-    }
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+    Ok((path.to_owned(), vec![path.join("model.safetensors")], None))
 }
 
 fn need(folder: &Path, missing: &'static str) -> Result<(), ModelError> {

@@ -13,6 +13,10 @@ pub const CODES: &[(&str, &str)] = &[
         "A file of a network is there and cannot be read: it may be a folder, or the permissions may not allow it.",
     ),
     ("align::model::unwritable", "A network cannot be written: the disk may be full, or the permissions may not allow it."),
+    (
+        "align::model::no_gguf",
+        "A network has a part that a GGUF file cannot hold, or that llama.cpp would read differently: its family, its head, or its vocabulary. A folder can hold it.",
+    ),
     ("align::model::exists", "A network is never written over a folder that is there."),
     ("align::model::not_a_network", "A folder lacks a file that every network has."),
     (
@@ -132,6 +136,11 @@ impl ModelError {
         }
     }
 
+    /// A file or folder that the disk refuses.
+    pub(super) fn unwritable(path: &Path, error: &io::Error) -> Self {
+        Self::Unwritable { path: path.to_owned(), reason: reason(error) }
+    }
+
     /// The stable code under which the mistake is documented.
     pub fn code(&self) -> &'static str {
         match self {
@@ -171,7 +180,8 @@ impl ModelError {
                 GgufError::MissingTensor { .. } => "align::model::missing_tensor",
                 GgufError::Shape { .. } => "align::model::shape",
                 GgufError::NotFinite { .. } => "align::model::not_finite",
-                GgufError::Unencodable { .. } => "align::model::unwritable",
+                GgufError::Unencodable { .. } | GgufError::Unwritable { .. } => "align::model::unwritable",
+                GgufError::NoPlace { .. } => "align::model::no_gguf",
             },
             Self::Engine(_) => "align::engine::failed",
         }
@@ -209,6 +219,8 @@ impl ModelError {
             Self::WrongHead { expected: "score", .. } => Some("`reward_model(…)` makes a scorer of a language model".into()),
             Self::NothingToRead => Some("leave out empty texts: `.filter(.prompt != \"\")`".into()),
             Self::TooLong { .. } => Some("ask for fewer tokens (`max_tokens`), or leave out longer texts".into()),
+            Self::Gguf(GgufError::NoPlace { .. }) => Some("export it as a folder: leave `.gguf` out of the path".into()),
+            Self::Gguf(GgufError::Unencodable { format: "F16", .. }) => Some("export it `as f32` or `as bf16`, which reach further".into()),
             Self::Format { .. } => Some("save the weights as F32, F16 or BF16; GGUF may also hold Q8_0, Q4_0, Q4_1, Q4_K and Q6_K".into()),
             _ => None,
         }

@@ -108,7 +108,7 @@ impl RopeScaling {
         }
     }
 
-    fn apply(self, frequency: f64) -> f64 {
+    pub(super) fn apply(self, frequency: f64) -> f64 {
         match self {
             Self::Default => frequency,
             Self::Linear { factor } => frequency / factor,

@@ -1,8 +1,9 @@
-//! Tensors in `.safetensors` files: read one at a time as f32, written as f32.
+//! Tensors in `.safetensors` files: read one at a time as f32, written as f32, f16 or bf16.
 //!
 //! Files are read by position, not memory-mapped: every tensor is converted anyway, a mapped file would stay in the
 //! process's resident memory beside the copy, and one that shrinks while mapped kills the process instead of failing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -13,7 +14,7 @@ use half::slice::HalfFloatSliceExt;
 use serde::Deserialize;
 
 use super::family::Names;
-use super::{ModelError, Tensors};
+use super::{ModelError, Numbers, Tensors};
 use crate::diagnostic::grouped;
 
 /// Longer headers than this are taken for damage; the format's own limit.
@@ -81,7 +82,10 @@ impl TensorFile {
         for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
             let entry = HeaderEntry::deserialize(&value).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
             let entry = place(entry, data, length, self.files.len()).map_err(|e| damaged(format!("tensor `{name}` {e}")))?;
-            self.entries.insert(name, entry);
+            if let Some(first) = self.entries.insert(name.clone(), entry) {
+                let other = self.files[first.file].0.display();
+                return Err(damaged(format!("tensor `{name}` is in `{other}` too")));
+            }
         }
         self.files.push((path.to_owned(), Mutex::new(file)));
         Ok(())
@@ -204,21 +208,22 @@ fn place(entry: HeaderEntry, data: u64, length: u64, file: usize) -> Result<Entr
 
 struct Outgoing<'a> {
     shape: &'a [usize],
-    numbers: &'a [f32],
+    dtype: safetensors::Dtype,
+    bytes: Cow<'a, [u8]>,
 }
 
 impl safetensors::View for Outgoing<'_> {
     fn dtype(&self) -> safetensors::Dtype {
-        safetensors::Dtype::F32
+        self.dtype
     }
     fn shape(&self) -> &[usize] {
         self.shape
     }
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        bytemuck::cast_slice(self.numbers).into()
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
     }
     fn data_len(&self) -> usize {
-        size_of_val(self.numbers)
+        self.bytes.len()
     }
 }
 
@@ -227,8 +232,33 @@ impl safetensors::View for Outgoing<'_> {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_tensors<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>) -> Result<(), ModelError> {
+    write_tensors_as(path, tensors, Numbers::F32)
+}
+
+/// The same with numbers of a form that such a file can hold, rounded to nearest, ties to even.
+///
+/// # Errors
+/// When the file cannot be written, or a number is too large for the form.
+pub(super) fn write_tensors_as<'a>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>,
+    form: Numbers,
+) -> Result<(), ModelError> {
     let unwritable = |reason: String| ModelError::Unwritable { path: path.to_owned(), reason };
-    let tensors = tensors.into_iter().map(|(name, shape, numbers)| (name, Outgoing { shape, numbers }));
+    let dtype = match form {
+        Numbers::F32 => safetensors::Dtype::F32,
+        Numbers::F16 => safetensors::Dtype::F16,
+        Numbers::Bf16 => safetensors::Dtype::BF16,
+        Numbers::Q8_0 => return Err(unwritable("a folder cannot hold q8_0".into())),
+    };
+    let outgoing = |(name, shape, numbers): (&'a str, &'a [usize], &'a [f32])| {
+        let bytes = match form {
+            Numbers::F32 => bytemuck::cast_slice(numbers).into(),
+            _ => Cow::Owned(form.encode(numbers).map_err(|error| error.of(name))?),
+        };
+        Ok((name, Outgoing { shape, dtype, bytes }))
+    };
+    let tensors = tensors.into_iter().map(outgoing).collect::<Result<Vec<_>, ModelError>>()?;
     let note = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(note), path).map_err(|e| unwritable(e.to_string()))?;
     File::open(path).and_then(|f| f.sync_all()).map_err(|e| unwritable(e.to_string()))

@@ -136,6 +136,11 @@ impl Tokenizer {
         &self.files
     }
 
+    /// The bytes of one of them.
+    pub(super) fn file(&self, name: &str) -> Option<&[u8]> {
+        self.files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| &**bytes)
+    }
+
     /// The text of one id as the tokenizer spells it, `<s>` included.
     pub fn piece(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)

@@ -40,12 +40,35 @@ pub(super) fn side_config(files: &[SideFile], name: &str, folder: &Path) -> Resu
     found.map(|(_, bytes)| Config::parse(&folder.join(name), bytes)).transpose()
 }
 
+/// Chat templates by name, the usual one as `default`: the file of its own, or else what `tokenizer_config.json` holds.
+pub(super) fn templates(files: &[SideFile]) -> Vec<(String, String)> {
+    let bytes = |name: &str| files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes);
+    let usual = |text: String| vec![("default".to_owned(), text)];
+    if let Some(template) = bytes("chat_template.jinja") {
+        return usual(String::from_utf8_lossy(template).into_owned());
+    }
+    let config = bytes("tokenizer_config.json").and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()).unwrap_or_default();
+    match &config["chat_template"] {
+        Value::String(template) => usual(template.clone()),
+        Value::Array(named) => {
+            let text = |one: &Value, field: &str| one[field].as_str().map(str::to_owned);
+            let mut named: Vec<_> = named.iter().filter_map(|one| Some((text(one, "name")?, text(one, "template")?))).collect();
+            let has_usual = named.iter().any(|(name, _)| name == "default");
+            if let Some(first) = named.first_mut().filter(|_| !has_usual) {
+                "default".clone_into(&mut first.0);
+            }
+            named
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The files to write: those that were read, and those without which `transformers` would read text otherwise.
 pub(super) fn outgoing(tokenizer: &Tokenizer, spec: &ModelSpec) -> Vec<SideFile> {
     let mut files = tokenizer.files().to_vec();
     let has = |files: &[SideFile], name| files.iter().any(|(n, _)| *n == name);
     if !has(&files, "generation_config.json") {
-        files.push(("generation_config.json", bytes(&generation_config(spec))));
+        files.push(("generation_config.json", bytes(&generation_config(tokenizer, spec))));
     }
     if !has(&files, "tokenizer_config.json") {
         let json = files.iter_mut().find(|(name, _)| *name == "tokenizer.json");
@@ -83,14 +106,15 @@ fn with_start(file: &Arc<[u8]>, id: u32, piece: &str) -> Arc<[u8]> {
     bytes(&Value::Object(json))
 }
 
-fn generation_config(spec: &ModelSpec) -> Value {
+/// What ends a text here ends it there too.
+fn generation_config(tokenizer: &Tokenizer, spec: &ModelSpec) -> Value {
     let mut config = Map::from_iter([("_from_model_config".to_owned(), json!(true))]);
-    let end = match &spec.eos[..] {
+    let end = match tokenizer.end() {
         [one] => json!(one),
         several => json!(several),
     };
     let ids = [("bos_token_id", spec.bos.map(Value::from)), ("pad_token_id", spec.pad.map(Value::from))];
-    for (name, id) in ids.into_iter().chain([("eos_token_id", (!spec.eos.is_empty()).then_some(end))]) {
+    for (name, id) in ids.into_iter().chain([("eos_token_id", (!tokenizer.end().is_empty()).then_some(end))]) {
         id.map(|id| config.insert(name.into(), id));
     }
     Value::Object(config)

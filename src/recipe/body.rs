@@ -176,7 +176,7 @@ impl<'a> Elaborator<'a> {
                 checked.expectations.push(Expectation { text, condition, message: message.clone(), span: statement.span });
                 Ok(())
             }
-            StatementKind::Export { value, path } => {
+            StatementKind::Export { value, path, form } => {
                 let what = self.expression(value, scope, None)?;
                 let path = self.expression(path, scope, Some(&Type::Path))?;
                 let Some(Cell::Text(path)) = path.as_constant() else {
@@ -189,7 +189,9 @@ impl<'a> Elaborator<'a> {
                     let first = first.span;
                     return Err(self.report(Mistake::ExportTwice { path: path.to_string(), span: statement.span, first }));
                 }
-                checked.exports.push(Export { what: output, ty: what.ty, path: PathBuf::from(&*path), span: statement.span });
+                let path = PathBuf::from(&*path);
+                let form = self.form(&what.ty, what.span, &path, form.as_ref())?;
+                checked.exports.push(Export { what: output, ty: what.ty, path, form, span: statement.span });
                 Ok(())
             }
         }

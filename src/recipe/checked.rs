@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::formula::expr::{Formula, ObjectiveDef, Output};
+use crate::model::Form;
 use crate::syntax::span::Span;
 use crate::value::Cell;
 
@@ -76,12 +77,14 @@ pub struct Expectation {
     pub span: Span,
 }
 
-/// `export what to "path"`.
+/// `export what to "path" as form`.
 #[derive(Clone, Debug)]
 pub struct Export {
     pub what: Output,
     pub ty: Type,
     /// Relative to the recipe's folder.
     pub path: PathBuf,
+    /// For a network that is asked for in a form; without it, a folder as it was made.
+    pub form: Option<Form>,
     pub span: Span,
 }

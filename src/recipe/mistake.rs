@@ -88,6 +88,15 @@ pub enum Mistake {
     KeepForm { span: Span },
     NotExportable { found: Type, span: Span },
     ExportTwice { path: String, span: Span, first: Span },
+    ExportForm { reason: FormReason, span: Span },
+}
+
+/// Why what is exported cannot have the form that is asked for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum FormReason {
+    NoModel(Type),
+    NoNetwork(Type),
+    OnlyGguf(Arc<str>),
 }
 
 /// Every code of this phase.
@@ -162,6 +171,7 @@ pub const CODES: &[&str] = &[
     "align::recipe::keep_form",
     "align::recipe::not_exportable",
     "align::recipe::export_twice",
+    "align::recipe::export_form",
 ];
 
 impl Mistake {
@@ -428,6 +438,25 @@ impl Mistake {
             Self::ExportTwice { path, span, first } => {
                 error("export_twice", format!("`{path}` is exported twice")).at(*span, "again here").at(*first, "first here")
             }
+            Self::ExportForm { reason, span } => reason.diagnostic(*span),
+        }
+    }
+}
+
+impl FormReason {
+    fn diagnostic(&self, span: Span) -> Diagnostic {
+        match self {
+            Self::NoModel(found) => error("export_form", format!("a GGUF file holds a language model, and this is {}", short(found)))
+                .at(span, "exported to a path that ends in `.gguf`")
+                .help("end the path otherwise"),
+            Self::NoNetwork(found) => {
+                error("export_form", format!("only the numbers of networks have a form, and this is {}", short(found)))
+                    .at(span, "a form of numbers")
+                    .help("leave `as …` out")
+            }
+            Self::OnlyGguf(word) => error("export_form", format!("`{word}` is a form of GGUF files"))
+                .at(span, "the path names a folder")
+                .help("end the path in `.gguf`"),
         }
     }
 }

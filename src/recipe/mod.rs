@@ -9,6 +9,7 @@ mod call;
 pub mod checked;
 mod control;
 mod elaborate;
+mod export;
 mod expression;
 pub mod library;
 pub mod mistake;

@@ -14,7 +14,7 @@ use crate::syntax::span::{FileId, Span};
 use crate::value::Cell;
 use crate::world::Sources;
 
-use super::checked::{Arg, Checked, StageCall};
+use super::checked::{Arg, Checked, Export, StageCall};
 use super::types::Type;
 
 /// Every code of this part of the check, beside those of `data` and `model`.
@@ -28,6 +28,7 @@ pub const CODES: &[(&str, &str)] = &[
         "align::recipe::idle_adapter",
         "Adapters that stand nowhere, or count for nothing, leave a network as it is however long it is trained.",
     ),
+    ("align::recipe::no_network", "An export asks for a form of a network's numbers, and a scorer without a network has none."),
 ];
 
 /// Checks models, data files and tokenizers; reads headers and rows, no weights.
@@ -37,15 +38,19 @@ pub fn check(checked: &Checked, sources: &Sources, file: FileId) -> Vec<Diagnost
     for (at, stage) in checked.stages.iter().enumerate() {
         outside.stage(StageId(at), stage);
     }
+    if outside.found.is_empty() {
+        checked.exports.iter().for_each(|export| outside.export(export));
+    }
     outside.found
 }
 
-/// Which tokenizer a network has, and the line that brought it in.
+/// Which tokenizer a network has, what it was at first, and the line that brought it in.
 #[derive(Clone, Debug)]
 struct Origin {
     hash: String,
     name: String,
     span: Span,
+    network: Network,
 }
 
 struct Outside<'c> {
@@ -88,7 +93,12 @@ impl Outside<'_> {
     fn network(&mut self, id: StageId, stage: &StageCall, path: &Path) -> Option<Network> {
         match Network::open(path) {
             Ok(network) => {
-                let origin = Origin { hash: network.tokenizer.hash().to_owned(), name: stage.name.clone(), span: stage.span };
+                let origin = Origin {
+                    hash: network.tokenizer.hash().to_owned(),
+                    name: stage.name.clone(),
+                    span: stage.span,
+                    network: network.clone(),
+                };
                 self.tokenizers.insert(id, origin);
                 Some(network)
             }
@@ -164,6 +174,20 @@ impl Outside<'_> {
                 .at(stage.span, why.1)
                 .help("leave it out for the usual");
             self.found.push(diagnostic);
+        }
+    }
+
+    /// Training changes the numbers of a network and nothing that decides whether it has a place in a file.
+    fn export(&mut self, export: &Export) {
+        let Some(form) = export.form else { return };
+        let name = &self.checked.stages[export.what.stage.0].name;
+        let Some(origin) = self.tokenizers.get(&export.what.stage) else {
+            let diagnostic = Diagnostic::error("align::recipe::no_network", format!("`{name}` is no network"));
+            self.found.push(diagnostic.at(export.span, format!("asked for as {}", form.numbers.word())).help("leave `as …` out"));
+            return;
+        };
+        if let Err(error) = origin.network.check_form(form) {
+            self.found.push(error.diagnostic().at(export.span, "exported here").at(origin.span, "loaded here"));
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostic, reason};
 use crate::durable::{self, HashCache};
+use crate::model::{Container, Form, ModelError, Network, gguf_at};
 use crate::plan::Plan;
 use crate::recipe::checked::Export;
 use crate::stage::{Artifact, NetworkAt};
@@ -58,13 +59,22 @@ fn refusal(export: &Export) -> Diagnostic {
         .help("move it away or export to another path")
 }
 
+/// What an export is of: an artifact, and the form that it is asked for in.
+fn reference(plan: &Plan, export: &Export) -> String {
+    let of = plan.reference(&export.what);
+    match export.form {
+        Some(form) => format!("{of} as {}", form.numbers.word()),
+        None => of,
+    }
+}
+
 /// Exports one output. Returns whether it was there already, unchanged.
 pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) -> Result<bool, Diagnostic> {
     let broken = |error: io::Error| {
         Diagnostic::error("align::run::disk", format!("`{}` cannot be written: {}", export.path.display(), reason(&error)))
             .at(export.span, "exported here")
     };
-    let (target, of) = (run.root.join(&export.path), run.plan.reference(&export.what));
+    let (target, of) = (run.root.join(&export.path), reference(run.plan, export));
     let mut ours = ledger(run.root);
     let known = ours.get(&key(&export.path)).filter(|ours| ours.of == of);
     if known.is_some_and(|ours| may_replace(&target, Some(ours), &mut run.store.hashes()) && target.exists()) {
@@ -75,8 +85,12 @@ pub(super) fn export(run: &Run<'_>, export: &Export, artifacts: &Artifacts<'_>) 
         .map_err(|e| Diagnostic::error("align::run::damaged_artifact", e.to_string()).at(export.span, "exported here"))?;
     fs::create_dir_all(durable::parent(&target)).map_err(|error| broken(no_folder(export, error)))?;
     let making = durable::beside(&target);
-    let written = write(&artifact, &making, run.plan, export).and_then(|()| tree(&making, &mut run.store.hashes()));
-    let placed = written.map_err(broken).and_then(|tree| {
+    let written = write(&artifact, &making, run.plan, export).map_err(|unwritten| match unwritten {
+        Unwritten::Disk(error) => broken(error),
+        Unwritten::Network(error) => error.diagnostic().at(export.span, "exported here"),
+    });
+    let written = written.and_then(|()| tree(&making, &mut run.store.hashes()).map_err(broken));
+    let placed = written.and_then(|tree| {
         let ours = ours.get(&key(&export.path));
         place(export, ours, &making, &target, &tree, &mut run.store.hashes()).map(|unchanged| (unchanged, tree))
     });
@@ -147,11 +161,23 @@ fn tree(path: &Path, hashes: &mut HashCache) -> io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn write(artifact: &Artifact, to: &Path, plan: &Plan, export: &Export) -> io::Result<()> {
+/// Why what is exported was not written.
+enum Unwritten {
+    Disk(io::Error),
+    Network(ModelError),
+}
+
+impl From<io::Error> for Unwritten {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+fn write(artifact: &Artifact, to: &Path, plan: &Plan, export: &Export) -> Result<(), Unwritten> {
     match artifact {
-        Artifact::Network(network) => copy(network, to),
-        Artifact::Table(table) => synced(to, |file| rows(table, file)),
-        Artifact::Value(cell) => synced(to, |file| writeln!(file, "{:#}", value(cell))),
+        Artifact::Network(at) => network(at, to, export)?,
+        Artifact::Table(table) => synced(to, |file| rows(table, file))?,
+        Artifact::Value(cell) => synced(to, |file| writeln!(file, "{:#}", value(cell)))?,
         Artifact::Record(parts) => {
             fs::create_dir(to)?;
             for (name, part) in parts {
@@ -162,10 +188,23 @@ fn write(artifact: &Artifact, to: &Path, plan: &Plan, export: &Export) -> io::Re
                 };
                 write(part, &to.join(format!("{name}{extension}")), plan, export)?;
             }
-            Ok(())
         }
-        Artifact::Missing => Err(io::Error::other(format!("`{}` was not made", plan.shown(&export.what)))),
+        Artifact::Missing => return Err(io::Error::other(format!("`{}` was not made", plan.shown(&export.what))).into()),
     }
+    Ok(())
+}
+
+/// A network in the form that is asked for. Without one: what is a folder as it is, and one file as a folder, for the
+/// files beside it would be missing. A scorer without a network is one file.
+fn network(at: &NetworkAt, to: &Path, export: &Export) -> Result<(), Unwritten> {
+    let usual = Form { container: Container::Folder, numbers: Container::Folder.usual() };
+    let as_it_is = export.form.is_none() && (gguf_at(&at.path).is_none() && at.path.is_dir() || at.is_fixed_scorer());
+    if as_it_is {
+        return Ok(copy(at, to)?);
+    }
+    let name = export.path.file_stem().map(|name| name.to_string_lossy());
+    let written = Network::open(&at.path).and_then(|network| network.export(to, export.form.unwrap_or(usual), name.as_deref()));
+    written.map_err(Unwritten::Network)
 }
 
 fn copy(network: &NetworkAt, to: &Path) -> io::Result<()> {

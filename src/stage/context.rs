@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::diagnostic::Diagnostic;
 use crate::formula::expr::Output;
 use crate::model::Engine;
+use crate::score::FixedScorer;
 use crate::syntax::span::Span;
 use crate::value::{Cell, Table};
 
@@ -37,6 +38,13 @@ pub struct NetworkAt {
     pub key: Arc<str>,
     /// A folder, or a single file.
     pub path: PathBuf,
+}
+
+impl NetworkAt {
+    /// Whether it is a scorer without a network: one file that says everything.
+    pub fn is_fixed_scorer(&self) -> bool {
+        FixedScorer::is_at(&self.path)
+    }
 }
 
 /// What a [`Context`] is made of.

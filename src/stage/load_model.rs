@@ -54,8 +54,15 @@ impl Primitive for LoadModel {
 }
 
 /// What a model is, beside its weights.
-const SIDE_FILES: &[&str] =
-    &["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "align.json", "model.safetensors.index.json"];
+const SIDE_FILES: &[&str] = &[
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "align.json",
+    "model.safetensors.index.json",
+];
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {

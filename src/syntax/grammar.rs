@@ -143,7 +143,7 @@ fn called(rule: Rule) -> Option<&'static str> {
         Rule::kw_until => "`until`",
         Rule::kw_keep => "`keep`",
         Rule::WHITESPACE | Rule::COMMENT | Rule::doc_start | Rule::doc | Rule::file | Rule::headed
-        | Rule::stray_doc | Rule::param_slot | Rule::present_param | Rule::message | Rule::value
+        | Rule::stray_doc | Rule::export_form | Rule::param_slot | Rule::present_param | Rule::message | Rule::value
         | Rule::lax_assign | Rule::annotation | Rule::until | Rule::keep | Rule::field_slot
         | Rule::present_field | Rule::field_spread | Rule::low | Rule::high | Rule::bound | Rule::minus
         | Rule::optional | Rule::term | Rule::prefix | Rule::negate | Rule::infix | Rule::upper | Rule::slot

@@ -190,10 +190,24 @@ pub struct Statement {
 
 #[derive(Clone, Debug)]
 pub enum StatementKind {
-    Bind { name: Name, value: Expr },
-    Expect { condition: Expr, message: Option<String> },
-    Gate { condition: Expr, message: Option<String> },
-    Export { value: Expr, path: Expr },
+    Bind {
+        name: Name,
+        value: Expr,
+    },
+    Expect {
+        condition: Expr,
+        message: Option<String>,
+    },
+    Gate {
+        condition: Expr,
+        message: Option<String>,
+    },
+    /// `form` is what stands behind `as`.
+    Export {
+        value: Expr,
+        path: Expr,
+        form: Option<Name>,
+    },
 }
 
 // ── Types ───────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@
 use half::{bf16, f16};
 
 use super::GgufError;
-use super::quantise::{encode_f16, encode_f32, encode_q8_0};
+use super::quantise::{encode_bf16, encode_f16, encode_f32, encode_q8_0};
 
 /// Writes the numbers of one block; both slices have the sizes of the format.
 type Decode = fn(block: &[u8], numbers: &mut [f32]);
@@ -71,7 +71,7 @@ pub(super) const FORMATS: &[Format] = &[
     known(27, "I64", 1, 8),
     known(28, "F64", 1, 8),
     known(29, "IQ1_M", 256, 56),
-    read(30, "BF16", 1, 2, decode_bf16),
+    written(read(30, "BF16", 1, 2, decode_bf16), encode_bf16),
     known(34, "TQ1_0", 256, 54),
     known(35, "TQ2_0", 256, 66),
     known(39, "MXFP4", 32, 17),
@@ -107,13 +107,13 @@ impl Format {
         Some(numbers)
     }
 
-    /// Numbers as blocks of this format: F32, F16 (to nearest, ties to even) or Q8_0 (`gguf-py`'s rounding).
+    /// Numbers as blocks of this format: F32, F16 and BF16 (to nearest, ties to even) or Q8_0 (`gguf-py`'s rounding).
     ///
     /// # Errors
     /// When the format cannot be written, the numbers do not fill its blocks, or one is not finite or too large for it.
     pub fn encode(&self, numbers: &[f32]) -> Result<Vec<u8>, GgufError> {
         let wrong = |reason: String| GgufError::Unencodable { format: self.name, reason };
-        let encode = self.encode.ok_or_else(|| wrong("only F32, F16 and Q8_0 can be written".into()))?;
+        let encode = self.encode.ok_or_else(|| wrong("only F32, F16, BF16 and Q8_0 can be written".into()))?;
         if !numbers.len().is_multiple_of(self.block_len) {
             return Err(wrong(format!("{} numbers do not fill blocks of {}", numbers.len(), self.block_len)));
         }

@@ -21,6 +21,20 @@ pub enum GgufError {
     Shape { path: PathBuf, tensor: String, found: Vec<usize>, expected: String },
     #[error("number {index} of tensor `{tensor}` in `{}` is not finite", path.display())]
     NotFinite { path: PathBuf, tensor: String, index: usize },
+    #[error("{feature} has no place in a GGUF file; supported: {supported}")]
+    NoPlace { feature: String, supported: String },
+    #[error("`{}` cannot be written: {reason}", path.display())]
+    Unwritable { path: PathBuf, reason: String },
     #[error("numbers cannot be written as {format}: {reason}")]
     Unencodable { format: &'static str, reason: String },
+}
+
+impl GgufError {
+    /// The same, of a tensor.
+    pub(in super::super) fn of(self, tensor: &str) -> Self {
+        match self {
+            Self::Unencodable { format, reason } => Self::Unencodable { format, reason: format!("{reason} in tensor `{tensor}`") },
+            other => other,
+        }
+    }
 }

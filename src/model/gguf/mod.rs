@@ -1,20 +1,25 @@
 //! Networks in GGUF, the one-file format of llama.cpp: what they are, their numbers as f32, and how they read text.
 //!
-//! In goes a file, out come the things a Hugging Face folder holds: the object of `config.json`, the texts of
+//! Read: in goes a file, out come the things a Hugging Face folder holds: the object of `config.json`, the texts of
 //! `tokenizer.json` and `tokenizer_config.json`, and tensors under their Hugging Face names in their Hugging Face order
 //! of rows. A file is checked as a whole when it is opened; whatever is wrong with it is an error that names the place.
+//!
+//! Written: the same things become a [`Draft`], which is refused whole if anything of it has no place in a file, and the
+//! draft becomes a file once its numbers are there.
 
 mod blocks;
 mod config;
 mod error;
 mod metadata;
 mod names;
+mod outline;
 mod parse;
 mod quantise;
 mod reader;
 mod rotary;
 mod value;
 mod vocabulary;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,8 +30,9 @@ use serde_json::{Map, Value as Json};
 
 pub use blocks::{Format, format};
 pub use error::GgufError;
+pub use outline::{Draft, Outline};
 pub use value::{Array, Value, ValueType};
-pub use vocabulary::TokenizerTexts;
+pub use vocabulary::{Reading, TokenizerTexts};
 
 use metadata::Metadata;
 use names::{ARCHITECTURES, Architecture, ROPE_FACTORS, Rows};

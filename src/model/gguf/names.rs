@@ -88,6 +88,19 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
 pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 impl Architecture {
+    /// What a file calls the tensor of this Hugging Face name, and the order of its rows there; `None` for one it does
+    /// not know.
+    pub(super) fn spell(&self, name: &str) -> Option<(String, Rows)> {
+        let (stem, kind) = name.rsplit_once('.').filter(|(_, kind)| matches!(*kind, "weight" | "bias"))?;
+        let Some((number, part)) = stem.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')) else {
+            let (ours, _) = self.whole.iter().find(|(_, theirs)| *theirs == stem)?;
+            return Some((format!("{ours}.{kind}"), Rows::Kept));
+        };
+        let (ours, _, rows) = self.block.iter().copied().flatten().find(|(_, theirs, _)| *theirs == part)?;
+        let rows = if self.interleaved { *rows } else { Rows::Kept };
+        Some((format!("blk.{number}.{ours}.{kind}"), rows))
+    }
+
     /// The Hugging Face name of a tensor and the order of its rows in the file; `None` for one it does not know.
     pub(super) fn translate(&self, name: &str) -> Option<(String, Rows)> {
         let (stem, kind) = name.rsplit_once('.').filter(|(_, kind)| matches!(*kind, "weight" | "bias"))?;

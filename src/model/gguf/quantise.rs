@@ -1,6 +1,6 @@
 //! f32 to the formats that are written. Equal to `gguf-py`'s bytes.
 
-use half::f16;
+use half::{bf16, f16};
 
 pub(super) fn encode_f32(numbers: &[f32], bytes: &mut Vec<u8>) {
     bytes.extend(numbers.iter().flat_map(|x| x.to_le_bytes()));
@@ -8,6 +8,10 @@ pub(super) fn encode_f32(numbers: &[f32], bytes: &mut Vec<u8>) {
 
 pub(super) fn encode_f16(numbers: &[f32], bytes: &mut Vec<u8>) {
     bytes.extend(numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()));
+}
+
+pub(super) fn encode_bf16(numbers: &[f32], bytes: &mut Vec<u8>) {
+    bytes.extend(numbers.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()));
 }
 
 /// d = max |x| / 127 as f16, q = x / d of the f32 d, to nearest, halves away from zero.

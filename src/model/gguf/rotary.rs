@@ -16,6 +16,20 @@ pub(super) fn half_split(numbers: &[f32], heads: usize, columns: usize) -> Vec<f
     split
 }
 
+/// The way back: from halves to interleaved pairs.
+pub(super) fn interleaved(numbers: &[f32], heads: usize, columns: usize) -> Vec<f32> {
+    let head_dim = numbers.len() / columns / heads;
+    let mut pairs = Vec::with_capacity(numbers.len());
+    for head in numbers.chunks_exact(head_dim * columns) {
+        let (first, second) = head.split_at(head_dim / 2 * columns);
+        for (first, second) in first.chunks_exact(columns).zip(second.chunks_exact(columns)) {
+            pairs.extend_from_slice(first);
+            pairs.extend_from_slice(second);
+        }
+    }
+    pairs
+}
+
 /// The constants of every published Llama 3.1, 3.2 and 3.3.
 const LOW: f64 = 1.0;
 const HIGH: f64 = 4.0;

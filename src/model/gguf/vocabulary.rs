@@ -1,6 +1,8 @@
-//! The vocabulary in the metadata as the texts of `tokenizer.json` and `tokenizer_config.json`.
+//! The vocabulary in the metadata as the texts of `tokenizer.json` and `tokenizer_config.json`, and back.
 
 mod byte_level;
+mod outgoing;
+mod pieces;
 mod sentence_piece;
 
 use std::collections::HashMap;
@@ -10,6 +12,9 @@ use serde_json::{Map, Value, json};
 use super::GgufError;
 use super::config::END_KEYS;
 use super::metadata::Metadata;
+
+pub use outgoing::Reading;
+pub(super) use outgoing::entries;
 
 /// How a network reads and writes text, as the files of a Hugging Face folder have it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,6 +65,9 @@ type Build = fn(&Metadata, &mut Tokens) -> Result<Parts, GgufError>;
 /// Kinds of vocabularies by `tokenizer.ggml.model`.
 const MODELS: &[(&str, Build)] = &[("gpt2", byte_level::parts), ("llama", sentence_piece::parts)];
 
+const MODEL: &str = "tokenizer.ggml.model";
+const TOKENS: &str = "tokenizer.ggml.tokens";
+const TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
 const START: &str = "tokenizer.ggml.bos_token_id";
 const UNKNOWN: &str = "tokenizer.ggml.unknown_token_id";
@@ -72,7 +80,6 @@ const TEMPLATE: &str = "tokenizer.chat_template";
 
 /// Both texts.
 pub(super) fn texts(metadata: &Metadata) -> Result<TokenizerTexts, GgufError> {
-    const MODEL: &str = "tokenizer.ggml.model";
     let model = metadata.need(MODEL, metadata.text(MODEL)?)?;
     let Some((_, build)) = MODELS.iter().find(|(name, _)| *name == model) else {
         let known: Vec<&str> = MODELS.iter().map(|(name, _)| *name).collect();
@@ -99,8 +106,6 @@ pub(super) fn texts(metadata: &Metadata) -> Result<TokenizerTexts, GgufError> {
 
 impl Tokens {
     fn read(metadata: &Metadata) -> Result<Self, GgufError> {
-        const TOKENS: &str = "tokenizer.ggml.tokens";
-        const TYPES: &str = "tokenizer.ggml.token_type";
         let texts = metadata.need(TOKENS, metadata.texts(TOKENS)?)?;
         let kind = |value: super::Value| KINDS.get(usize::try_from(value.unsigned()?).ok()?).copied();
         let kinds = metadata.array(TYPES, "token types 0 to 6", kind)?;

@@ -64,6 +64,7 @@ impl<'a> Writer<'a> {
                 Rule::arrow => self.between(&inner, " -> "),
                 Rule::kw_with => self.between(&inner, " with "),
                 Rule::kw_to => self.between(&inner, " to "),
+                Rule::kw_as => self.between(&inner, " as "),
                 Rule::kw_then => self.between(&inner, " then "),
                 Rule::kw_weighted => self.between(&inner, " weighted "),
                 Rule::kw_for => self.between(&inner, " for "),
@@ -115,7 +116,7 @@ impl<'a> Writer<'a> {
             Rule::params => self.params(&pair),
             Rule::body => self.body(&pair),
             Rule::text => self.titled(&pair),
-            Rule::signature | Rule::binder | Rule::out_type | Rule::repeat | Rule::sweep => self.words(pair),
+            Rule::signature | Rule::binder | Rule::out_type | Rule::repeat | Rule::sweep | Rule::export_form => self.words(pair),
             Rule::until | Rule::keep => {
                 self.say(" ");
                 self.words(pair);

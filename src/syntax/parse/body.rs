@@ -70,7 +70,8 @@ impl<'a> Builder<'a> {
             Rule::export => {
                 let path = child(&form, Rule::text)?;
                 let path = Expr { span: self.span(&path), kind: ExprKind::Text(self.text(path)?) };
-                StatementKind::Export { value, path }
+                let form = child(&form, Rule::export_form).and_then(|form| child(&form, Rule::name));
+                StatementKind::Export { value, path, form: form.map(|name| self.name(&name)) }
             }
             _ => return None,
         };

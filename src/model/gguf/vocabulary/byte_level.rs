@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::GgufError;
 use super::super::metadata::Metadata;
+use super::outgoing::{Spelled, no_place};
 use super::{MERGES, Parts, Tokens, merges};
 
 /// How a text is cut before merging.
@@ -66,7 +67,7 @@ const PRE_TOKENIZERS: &[PreTokenizer] = &[
 pub(super) fn parts(metadata: &Metadata, tokens: &mut Tokens) -> Result<Parts, GgufError> {
     let pre = pre_tokenizer(metadata)?;
     Ok(Parts {
-        normalizer: if pre.composed { json!({ "type": "NFC" }) } else { Value::Null },
+        normalizer: if pre.composed { composed() } else { Value::Null },
         pre_tokenizer: cut(pre.cut),
         decoder: bytes(true),
         model: json!({
@@ -108,4 +109,49 @@ fn cut(cut: Cut) -> Value {
         }
     };
     json!({ "type": "Sequence", "pretokenizers": steps })
+}
+
+/// The name of the rules by which a tokenizer cuts text, if it works on bytes.
+pub(super) fn named(spelled: &Spelled) -> Result<Option<&'static str>, GgufError> {
+    if !works_on_bytes(&spelled.pre_tokenizer) {
+        return Ok(None);
+    }
+    if spelled.model.byte_fallback {
+        return Err(no_place("a byte-level BPE with further tokens for bytes"));
+    }
+    let cuts_alike = |pre: &&PreTokenizer| same_cut(&cut(pre.cut), &spelled.pre_tokenizer);
+    let found = PRE_TOKENIZERS.iter().find(cuts_alike).ok_or_else(|| no_place("a byte-level BPE that cuts text in its own way"))?;
+    let composed = spelled.normalizer == composed();
+    if composed != found.composed || !composed && !spelled.normalizer.is_null() {
+        return Err(no_place(format!("the normalizer of a tokenizer that cuts text as `{}`", found.names[0])));
+    }
+    if spelled.model.ignore_merges != found.ignore_merges {
+        return Err(no_place(format!(
+            "`ignore_merges: {}` of a tokenizer that cuts text as `{}`",
+            spelled.model.ignore_merges, found.names[0]
+        )));
+    }
+    Ok(Some(found.names[0]))
+}
+
+fn composed() -> Value {
+    json!({ "type": "NFC" })
+}
+
+fn works_on_bytes(pre_tokenizer: &Value) -> bool {
+    let is_bytes = |step: &Value| step["type"] == "ByteLevel";
+    is_bytes(pre_tokenizer) || pre_tokenizer["pretokenizers"].as_array().is_some_and(|steps| steps.iter().any(is_bytes))
+}
+
+/// Whether two steps cut alike; where a token says it stands in the text is none of it.
+fn same_cut(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let counts = |name: &&String| *name != "trim_offsets";
+            let same = |name: &String| a.get(name).zip(b.get(name)).is_some_and(|(a, b)| same_cut(a, b));
+            a.keys().filter(counts).count() == b.keys().filter(counts).count() && a.keys().filter(counts).all(same)
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_cut(a, b)),
+        _ => a == b,
+    }
 }

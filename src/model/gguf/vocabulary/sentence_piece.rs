@@ -4,9 +4,14 @@ use serde_json::{Value, json};
 
 use super::super::GgufError;
 use super::super::metadata::Metadata;
-use super::{Kind, MERGES, Parts, Tokens, UNKNOWN, merges};
+use super::super::writer::Entry;
+use super::outgoing::{Listed, Spelled, no_place};
+use super::pieces::scores;
+use super::{Kind, MERGES, MODEL, Parts, Tokens, UNKNOWN, merges};
 
 const SCORES: &str = "tokenizer.ggml.scores";
+
+const PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 
 /// Stands for a space.
 const SPACE: &str = "\u{2581}";
@@ -16,7 +21,7 @@ const LONGEST: usize = 4096;
 
 /// The parts of `tokenizer.json`.
 pub(super) fn parts(metadata: &Metadata, tokens: &mut Tokens) -> Result<Parts, GgufError> {
-    let prefix = metadata.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
+    let prefix = metadata.flag(PREFIX)?.unwrap_or(true);
     let scores = metadata.array(SCORES, "scores", |value| value.number().filter(|x| !x.is_nan()))?;
     let scores = metadata.need(SCORES, scores)?;
     if scores.len() != tokens.texts.len() {
@@ -119,4 +124,32 @@ fn scored_merges(metadata: &Metadata, tokens: &Tokens, scores: &[f64]) -> Result
     }
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2, a.3).cmp(&(b.1, b.2, b.3))));
     Ok(ranked.into_iter().map(|(_, _, left, right)| [left, right].map(|id| tokens.text(id).to_owned())).collect())
+}
+
+/// What a file says of such a vocabulary alone. Scores say it without the list of merges: llama.cpp reads no other.
+pub(super) fn entries(spelled: &Spelled, listed: &Listed) -> Result<Vec<(&'static str, Entry)>, GgufError> {
+    let prefix = space_prefix(spelled).ok_or_else(|| no_place("a BPE that is neither SentencePiece's nor on bytes"))?;
+    let bytes = listed.kinds.iter().filter(|kind| **kind == Kind::Byte).count();
+    if bytes != 256 || spelled.model.ignore_merges {
+        return Err(no_place(format!("a SentencePiece vocabulary with {bytes} of the 256 bytes")));
+    }
+    Ok(vec![
+        (MODEL, Entry::Text("llama".into())),
+        ("tokenizer.ggml.pre", Entry::Text("default".into())),
+        (SCORES, Entry::Numbers(scores(&spelled.model.merges, listed)?)),
+        (PREFIX, Entry::Bool(prefix)),
+    ])
+}
+
+/// Whether a space is put in front of texts; `None` for what spells spaces otherwise.
+fn space_prefix(spelled: &Spelled) -> Option<bool> {
+    let (first, cut) = (&spelled.normalizer, &spelled.pre_tokenizer);
+    if cut.is_null() {
+        return [true, false].into_iter().find(|prefix| *first == normalizer(*prefix));
+    }
+    let whole = cut["type"] == "Metaspace" && cut["replacement"] == SPACE && cut["split"] == false;
+    match cut["prepend_scheme"].as_str().filter(|_| whole && first.is_null())? {
+        "always" | "first" => Some(true),
+        _ => Some(false),
+    }
 }
