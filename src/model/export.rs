@@ -8,7 +8,7 @@ use super::gguf::{Draft, GgufError, Outline, Reading};
 use super::tokenizer_files::templates;
 use super::{Container, Form, Head, ModelError, Network, Numbers, Parameter, Rope};
 
-/// Families whose GGUF files were tried with llama.cpp.
+/// Families that GGUF files are written of: the others lack metadata that llama.cpp wants.
 const WRITTEN: [&str; 2] = ["llama", "qwen2"];
 
 impl Network {
