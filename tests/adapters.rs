@@ -112,7 +112,7 @@ fn every_stage_trains_adapters_and_what_leaves_comes_back() {
 
 #[test]
 fn a_killed_run_ends_in_the_same_bits() {
-    let (whole, killed) = (clone(40), clone(40));
+    let (whole, killed) = (clone(120), clone(120));
     said(whole.path(), &["run", "small.align", "--device", "cpu"]);
     let mut child = align(killed.path(), &["run", "small.align", "--device", "cpu", "--checkpoint-every", "0"])
         .stdout(Stdio::null())

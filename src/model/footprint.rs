@@ -18,7 +18,7 @@ impl Footprint {
     /// The footprint of a network through which at most `rows` tokens go in one step.
     pub fn new(spec: &ModelSpec, head: Head, trained: bool, rows: usize, budget: Budget) -> Self {
         let weights = 4 * spec.parameter_count(head) as u64;
-        let batch = rows.min(budget.rows);
+        let batch = rows.min(if trained { budget.kept_rows(spec) } else { budget.rows });
         let one_block = ModelSpec { layers: 1, ..spec.clone() };
         let activations = if trained {
             let most = budget.kept_bytes.max(activation_bytes(spec, batch));

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use crate::engine::{Arena, BufferId, Device, DeviceInfo, Gradients, MemoryUse, View};
 
 use super::frozen::Frozen;
+use super::pass::activation_bytes;
 use super::tokens::Tables;
 use super::transformer::{LowRank, Tensors};
 use super::{Adapter, Head, ModelError, ModelSpec, Network, Parameter, Tokenizer};
@@ -40,6 +41,17 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Self {
         Self { rows: 2048, kept_bytes: 1 << 30, slots: 128, cache_bytes: 1 << 29 }
+    }
+}
+
+/// Fewer rows than these would not fill a product.
+const LEAST_ROWS: usize = 256;
+
+impl Budget {
+    /// Rows of one batch whose activations are kept: as many as there is room for.
+    pub(super) fn kept_rows(&self, spec: &ModelSpec) -> usize {
+        let room = usize::try_from(self.kept_bytes / activation_bytes(spec, 1)).unwrap_or(usize::MAX);
+        self.rows.min(room.max(LEAST_ROWS))
     }
 }
 
@@ -366,8 +378,8 @@ fn matrix(parameter: &Parameter) -> (usize, usize) {
 #[expect(clippy::cast_possible_truncation, reason = "the device counts in f32")]
 fn adapt(tensors: &mut Tensors, adapter: Option<&Adapter>, views: &[View]) {
     let Some(adapter) = adapter else { return };
-    for ((site, _), views) in adapter.sites.iter().zip(views.chunks(adapter.per_site())) {
-        let low_rank = LowRank { down: views[0], up: views[1], magnitude: views.get(2).copied(), scale: adapter.spec.scale() as f32 };
-        tensors.adapt(*site, low_rank);
+    for place in &adapter.places {
+        let (down, up, magnitude) = (views[place.down], views[place.up], place.magnitude.map(|at| views[at]));
+        tensors.adapt(place.site, LowRank { down, up, magnitude, scale: adapter.spec.scale() as f32 });
     }
 }

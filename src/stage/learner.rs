@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use petgraph::unionfind::UnionFind;
+
 use crate::engine::optim::{Decay, Schedule};
 use crate::formula::column::Numbers;
 use crate::formula::expr::{ObjectiveDef, Trained};
@@ -71,14 +73,45 @@ pub struct StepReport {
     pub metrics: Vec<Metric>,
 }
 
-/// What a network says about some rows, and which of its answers belongs to which leaf and row.
+/// What a network is asked about some rows, and which of its answers belongs to which leaf.
 struct Asking {
     net: NetId,
+    /// Of each kind of sequence, one a row: those of the first kind, then those of the second.
     sequences: Vec<TokenSequence>,
+    rows: usize,
     want: Want,
-    /// (leaf, the request of each row).
-    places: Vec<(usize, Vec<usize>)>,
+    /// (leaf, kind of sequence).
+    places: Vec<(usize, usize)>,
     gradient: bool,
+}
+
+impl Asking {
+    /// The same about some of the rows only.
+    fn about(&self, rows: &[usize]) -> Self {
+        let kinds = self.sequences.chunks(self.rows);
+        let sequences = kinds.flat_map(|kind| rows.iter().map(|&row| kind[row].clone())).collect();
+        Self { sequences, rows: rows.len(), places: self.places.clone(), ..*self }
+    }
+}
+
+/// Numbers of the leaves by row; an empty list where a leaf is not asked for.
+struct Known(Vec<Vec<Vec<f64>>>);
+
+impl Known {
+    /// Notes what a network said about some rows.
+    fn note(&mut self, asking: &Asking, rows: &[usize], leaves: &[Leaf], read: &Readout) {
+        for &(leaf, kind) in &asking.places {
+            for (place, &row) in rows.iter().enumerate() {
+                self.0[leaf][row] = answer(leaves[leaf].word, read, kind * asking.rows + place);
+            }
+        }
+    }
+
+    /// As formulas take them.
+    fn of(&self, rows: &[usize], wanted: &[bool]) -> Vec<Option<Vec<f64>>> {
+        let flat = |leaf: &Vec<Vec<f64>>| rows.iter().flat_map(|&row| leaf[row].iter().copied()).collect();
+        self.0.iter().zip(wanted).map(|(leaf, wanted)| wanted.then(|| flat(leaf))).collect()
+    }
 }
 
 impl<'c> Learner<'c> {
@@ -162,16 +195,12 @@ impl<'c> Learner<'c> {
     /// When the device fails, a row has no value, or too many steps in a row have no finite gradient.
     pub fn step(&mut self, parts: &[(usize, &Fixed, &[usize])], all: bool) -> Result<StepReport, Failure> {
         let mut report = StepReport { lr: self.schedule.at(self.taken), ..StepReport::default() };
-        let mut numbers: BTreeMap<Arc<str>, Vec<f64>> = BTreeMap::new();
+        let mut whole = Outcome::default();
         for (source, fixed, rows) in parts {
             let outcome = self.pass(*source, fixed, rows, all, &mut report)?;
-            report.loss += outcome.loss;
-            report.clamped += outcome.clamped;
-            for (name, d) in outcome.numbers {
-                let sum = numbers.entry(name).or_insert_with(|| vec![0.0; d.len()]);
-                sum.iter_mut().zip(&d).for_each(|(sum, d)| *sum += d);
-            }
+            add(&mut whole, outcome);
         }
+        (report.loss, report.clamped) = (whole.loss, whole.clamped);
         let step = self.options.adam(report.lr);
         let mut applied = true;
         let mut squares = 0.0;
@@ -182,7 +211,7 @@ impl<'c> Learner<'c> {
         }
         report.grad_norm = squares.sqrt();
         self.taken += 1;
-        self.update_numbers(&numbers, &step);
+        self.update_numbers(&whole.numbers, &step);
         self.hopeless = if applied { 0 } else { self.hopeless + 1 };
         if self.hopeless >= HOPELESS {
             return Err(hopeless(format!("{HOPELESS} steps in a row had no finite gradient"))
@@ -202,42 +231,91 @@ impl<'c> Learner<'c> {
     }
 
     /// Forward, formula and backward over some rows of one source; gradients stay with the networks.
+    ///
+    /// Rows whose derivatives do not wait for others go forward and backward batch by batch, so that a step of any size
+    /// keeps one batch's activations and computes nothing twice.
     fn pass(&mut self, source: usize, fixed: &Fixed, rows: &[usize], all: bool, report: &mut StepReport) -> Result<Outcome, Failure> {
         let leaves = self.compiled.sources[source].leaves().to_vec();
         let wanted: Vec<bool> = leaves.iter().map(|leaf| all || leaf.loss || leaf.early).collect();
         let askings = self.askings(fixed, rows, &leaves, &wanted)?;
-        let mut values: Vec<Option<Vec<f64>>> = vec![None; leaves.len()];
-        let mut passes: Vec<(Pass, usize)> = Vec::new();
-        for (at, asking) in askings.iter().enumerate() {
-            report.tokens += asking.sequences.iter().map(TokenSequence::len).sum::<usize>();
-            let temperature = self.service.temperature();
-            let mut engine = self.engine()?;
-            let read = if asking.gradient {
-                let (pass, read) = engine.forward(asking.net, &asking.sequences, asking.want, temperature)?;
-                passes.push((pass, at));
-                read
-            } else {
-                engine.readout(asking.net, &asking.sequences, asking.want, temperature)?
-            };
-            for (leaf, requests) in &asking.places {
-                values[*leaf] = Some(requests.iter().flat_map(|r| answer(leaves[*leaf].word, &read, *r)).collect());
+        report.tokens += askings.iter().flat_map(|asking| &asking.sequences).map(TokenSequence::len).sum::<usize>();
+        let (live, plain): (Vec<Asking>, Vec<Asking>) = askings.into_iter().partition(|asking| asking.gradient);
+        let every: Vec<usize> = (0..rows.len()).collect();
+        let parts = self.parts(&live, &leaves, fixed, rows)?;
+        let mut known = Known(vec![vec![Vec::new(); rows.len()]; leaves.len()]);
+        for asking in &plain {
+            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            known.note(asking, &every, &leaves, &read);
+        }
+        let mut passes = Vec::new();
+        if let [whole] = &parts[..] {
+            passes = self.forward(&live, whole, &leaves, &mut known)?;
+        }
+        let early = known.of(&every, &wanted);
+        let step = self.compiled.sources[source].begin(fixed, rows, &self.states, &self.numbers, &early)?;
+        let mut outcome = Outcome::default();
+        for part in &parts {
+            if parts.len() > 1 {
+                passes = self.forward(&live, part, &leaves, &mut known)?;
             }
+            let own = self.compiled.sources[source].part(&step, part, &known.of(part, &wanted))?;
+            let here: Vec<usize> = part.iter().map(|&place| rows[place]).collect();
+            for (asking, pass) in passes.drain(..) {
+                let coefficients = coefficients(&asking, &leaves, fixed, &here, &own);
+                self.engine()?.backward(pass, &coefficients)?;
+            }
+            add(&mut outcome, own);
         }
         let source = &self.compiled.sources[source];
-        let step = source.begin(fixed, rows, &self.states, &self.numbers, &values)?;
-        let places: Vec<usize> = (0..rows.len()).collect();
-        let outcome = source.part(&step, &places, &values)?;
         if source.on().is_none() {
-            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &values)?;
+            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &known.of(&every, &wanted))?;
             if self.compiled.under == Under::Train {
                 self.states = step.next_states().clone();
             }
         }
-        for (pass, at) in passes {
-            let coefficients = coefficients(&askings[at], &leaves, fixed, rows, &outcome);
-            self.engine()?.backward(pass, &coefficients)?;
-        }
         Ok(outcome)
+    }
+
+    /// Forward over some of a step's rows, noting what the networks say.
+    fn forward(&self, live: &[Asking], part: &[usize], leaves: &[Leaf], known: &mut Known) -> Result<Vec<(Asking, Pass)>, Failure> {
+        let mut passes = Vec::with_capacity(live.len());
+        for asking in live {
+            let asking = asking.about(part);
+            let (pass, read) = self.engine()?.forward(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            known.note(&asking, part, leaves, &read);
+            passes.push((asking, pass));
+        }
+        Ok(passes)
+    }
+
+    /// The step's rows in as many parts as they can be computed in, one after the other: rows in one batch of a network
+    /// stay together, as do those that a gradient looks across. All in one where the losses wait for a live number.
+    fn parts(&self, live: &[Asking], leaves: &[Leaf], fixed: &Fixed, rows: &[usize]) -> Result<Vec<Vec<usize>>, Failure> {
+        let early = |asking: &Asking| asking.places.iter().any(|(leaf, _)| leaves[*leaf].early);
+        if live.is_empty() || live.iter().any(early) {
+            return Ok(vec![(0..rows.len()).collect()]);
+        }
+        let mut together = UnionFind::new(rows.len());
+        for asking in live {
+            let batches = self.engine()?.batches(asking.net, &asking.sequences, asking.want);
+            let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+            for (request, batch) in batches.into_iter().enumerate() {
+                let row = request % asking.rows;
+                together.union(*first.entry(batch).or_insert(row), row);
+            }
+        }
+        let places: BTreeMap<usize, usize> = rows.iter().enumerate().map(|(place, row)| (*row, place)).collect();
+        for block in fixed.blocks().iter().filter(|block| block.len() > 1) {
+            let here: Vec<usize> = block.iter().filter_map(|row| places.get(row).copied()).collect();
+            for pair in here.windows(2) {
+                together.union(pair[0], pair[1]);
+            }
+        }
+        let mut parts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        (0..rows.len()).for_each(|place| parts.entry(together.find(place)).or_default().push(place));
+        let mut parts: Vec<Vec<usize>> = parts.into_values().collect();
+        parts.sort();
+        Ok(parts)
     }
 
     /// Sorts leaves by network, and within one by whether a gradient goes back; equal sequences are asked once.
@@ -251,19 +329,19 @@ impl<'c> Learner<'c> {
                 .zip(wanted)
                 .any(|(other, on)| *on && other.gradient && other.network == leaf.network && other.sequence == leaf.sequence);
             let place = askings.iter().position(|a| a.net == net && a.gradient == gradient).unwrap_or_else(|| {
-                askings.push(Asking { net, sequences: Vec::new(), want: Want::default(), places: Vec::new(), gradient });
+                askings.push(Asking { net, sequences: Vec::new(), rows: rows.len(), want: Want::default(), places: Vec::new(), gradient });
                 askings.len() - 1
             });
-            let known = askings[place].places.iter().find(|(other, _)| leaves[*other].sequence == leaf.sequence).map(|(_, r)| r.clone());
-            let requests = match known {
-                Some(requests) => requests,
+            let known = askings[place].places.iter().find(|(other, _)| leaves[*other].sequence == leaf.sequence).map(|(_, kind)| *kind);
+            let kind = match known {
+                Some(kind) => kind,
                 None => {
-                    let begin = askings[place].sequences.len();
+                    let kind = askings[place].sequences.len() / rows.len();
                     for row in rows {
                         let tokens = self.service.sequence(&fixed.sequence(at, *row))?;
                         askings[place].sequences.push(tokens);
                     }
-                    (begin..begin + rows.len()).collect()
+                    kind
                 }
             };
             let want = &mut askings[place].want;
@@ -273,7 +351,7 @@ impl<'c> Learner<'c> {
                 "value" => want.value = true,
                 _ => want.score = true,
             }
-            askings[place].places.push((at, requests));
+            askings[place].places.push((at, kind));
         }
         Ok(askings)
     }
@@ -303,15 +381,14 @@ impl<'c> Learner<'c> {
         let fixed = self.fixed(0, table)?;
         let rows: Vec<usize> = (0..table.len()).collect();
         let leaves = self.compiled.sources[0].leaves().to_vec();
-        let askings = self.askings(&fixed, &rows, &leaves, &vec![true; leaves.len()])?;
-        let mut values: Vec<Option<Vec<f64>>> = vec![None; leaves.len()];
+        let wanted = vec![true; leaves.len()];
+        let askings = self.askings(&fixed, &rows, &leaves, &wanted)?;
+        let mut known = Known(vec![vec![Vec::new(); rows.len()]; leaves.len()]);
         for asking in &askings {
             let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
-            for (leaf, requests) in &asking.places {
-                values[*leaf] = Some(requests.iter().flat_map(|r| answer(leaves[*leaf].word, &read, *r)).collect());
-            }
+            known.note(asking, &rows, &leaves, &read);
         }
-        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &values)?)
+        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &known.of(&rows, &wanted))?)
     }
 
     /// The main network on the device, and its tokenizer.
@@ -407,16 +484,26 @@ fn answer(word: &str, read: &Readout, request: usize) -> Vec<f64> {
     }
 }
 
+/// Adds a part's share to the step's.
+fn add(outcome: &mut Outcome, part: Outcome) {
+    outcome.loss += part.loss;
+    outcome.clamped += part.clamped;
+    for (name, d) in part.numbers {
+        let sum = outcome.numbers.entry(name).or_insert_with(|| vec![0.0; d.len()]);
+        sum.iter_mut().zip(&d).for_each(|(sum, d)| *sum += d);
+    }
+}
+
 /// The derivatives by a network's answers, from those by the leaves.
 fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcome: &Outcome) -> Coefficients {
     let mut coefficients = Coefficients::default();
     let count = asking.sequences.len();
-    for (leaf, requests) in &asking.places {
-        let Some(Some(flat)) = outcome.coefficients.get(*leaf) else { continue };
-        let word = leaves[*leaf].word;
+    for &(leaf, kind) in &asking.places {
+        let Some(Some(flat)) = outcome.coefficients.get(leaf) else { continue };
+        let (word, requests) = (leaves[leaf].word, kind * asking.rows..(kind + 1) * asking.rows);
         if word == "score" {
             coefficients.score.resize(count, 0.0);
-            requests.iter().zip(flat).for_each(|(request, d)| coefficients.score[*request] += d);
+            requests.zip(flat).for_each(|(request, d)| coefficients.score[request] += d);
             continue;
         }
         let into = match word {
@@ -426,9 +513,9 @@ fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize],
         };
         into.resize(count, Vec::new());
         let mut from = 0;
-        for (request, row) in requests.iter().zip(rows) {
-            let length = fixed.length(*leaf, *row);
-            into[*request] = flat[from..from + length].to_vec();
+        for (request, row) in requests.zip(rows) {
+            let length = fixed.length(leaf, *row);
+            into[request] = flat[from..from + length].to_vec();
             from += length;
         }
     }
