@@ -117,7 +117,8 @@ impl Adapter {
         write_file(folder, CONFIG, &bytes(&config_of(&adapter, network)))?;
         write_file(folder, "align.json", &bytes(&json!({ "base": network.content()? })))?;
         let stored = network.spec.stored_of(&adapter.parameters(network));
-        let joined: Vec<Vec<f32>> = stored.iter().map(|s| s.join(&s.parts.iter().map(|&part| &adapter.numbers[part][..]).collect::<Vec<_>>())).collect();
+        let joined: Vec<Vec<f32>> =
+            stored.iter().map(|s| s.join(&s.parts.iter().map(|&part| &adapter.numbers[part][..]).collect::<Vec<_>>())).collect();
         let mut named: Vec<_> = stored.iter().zip(&joined).map(|(s, n)| (s.name.as_str(), &s.shape[..], &n[..])).collect();
         let head = network.own_head();
         let head = head.as_ref().map(|(at, p)| Ok::<_, ModelError>((saved(&p.name), &p.shape[..], network.tensor(*at, p)?))).transpose()?;
