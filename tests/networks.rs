@@ -9,8 +9,8 @@ use align::engine::Device;
 use align::engine::cpu::CpuDevice;
 use align::engine::oracle::OracleDevice;
 use align::model::{
-    AdamStep, Adapter, AdapterSpec, Budget, Coefficients, Engine, Extras, FAMILIES, Footprint, Head, HeadStart, ModelError, NetId, Network,
-    Request, Sample, Sampling, TensorFile, Tensors, TokenSequence, Want, write_tensors,
+    AdamStep, Adapter, AdapterSpec, Budget, Coefficients, Engine, Extras, FAMILIES, Head, HeadStart, ModelError, NetId, Network,
+    NetworkSize, Request, Sample, Sampling, TensorFile, Tensors, TokenSequence, Want, write_tensors,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -618,7 +618,8 @@ fn memory_is_foreseen() {
     let (pass, readout) = engine.forward(net, &long, Want::LOGP, 1.0).expect("a pass");
     let logp = readout.logp.iter().map(|logp| vec![1.0; logp.len()]).collect();
     engine.backward(pass, &Coefficients { logp, ..Coefficients::default() }).expect("a backward pass");
-    let foreseen = Footprint::new(engine.spec(net), Head::Language, true, rows, Budget::default()).total() as f64;
+    let size = NetworkSize::of(engine.spec(net), Head::Language);
+    let foreseen = (size.learnt(None) + size.training(rows)) as f64;
     let found = engine.memory().peak as f64;
     assert!((0.6..1.6).contains(&(found / foreseen)), "{found} bytes, foreseen {foreseen}");
 }
