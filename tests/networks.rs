@@ -801,6 +801,11 @@ fn frozen_weights_are_held_once() {
     assert_eq!(engine.memory().in_use, 0);
 }
 
+fn numbers(network: &Network) -> Vec<Vec<f32>> {
+    let parameters = network.parameters();
+    parameters.iter().enumerate().map(|(at, p)| network.tensor(at, p).expect("a tensor").into_owned()).collect()
+}
+
 #[test]
 fn adapters_go_on_where_they_were_saved() {
     let (_folder, network) = toy(Head::Score);
@@ -817,6 +822,11 @@ fn adapters_go_on_where_they_were_saved() {
     let first = step(&mut engine, net);
     let saved = engine.state(net).expect("a state");
     assert_eq!(saved.weights.len(), 2 * 7 * network.spec.layers + 1, "A and B of every projection, and the head");
+    let restored = policy.restored(&saved).expect("it fits");
+    let now = engine.network(net).expect("a network");
+    assert_eq!(restored.adapter, now.adapter);
+    assert_eq!(numbers(&restored), numbers(&now));
+    assert!(matches!(network.restored(&saved), Err(ModelError::State { .. })), "it has no adapters");
     let after = [step(&mut engine, net), step(&mut engine, net)];
     assert_ne!(first, after[0]);
     let mut other = Engine::new(device());

@@ -11,6 +11,7 @@ mod eval;
 mod format;
 pub mod help;
 mod interrupt;
+mod mask;
 mod network;
 mod open;
 mod out;

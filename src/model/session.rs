@@ -153,8 +153,7 @@ impl Engine {
     fn load_parts(&mut self, network: &Network, trainable: bool, parts: &mut Parts) -> Result<Loaded, ModelError> {
         let adapter = network.adapter.as_deref();
         let own = network.parameters();
-        let new_head = |p: &Parameter| network.head != Head::Language && network.is_head(p);
-        let learnt = |p: &Parameter| trainable && (adapter.is_none() || new_head(p));
+        let learnt = |p: &Parameter| trainable && learns(network, p);
         // files may hold tensors in another order
         let mut placed: Vec<(usize, View)> = Vec::with_capacity(own.len());
         let read = network.each_tensor(|index, numbers| {
@@ -364,6 +363,35 @@ impl Engine {
             }
         }
     }
+}
+
+impl Network {
+    /// The network whose training is at `state`: every weight, or a score or value head and the adapters it has.
+    ///
+    /// # Errors
+    /// When it is the state of another network.
+    pub fn restored(&self, state: &TrainState) -> Result<Self, ModelError> {
+        let own = self.parameters();
+        let learnt: Vec<usize> = (0..own.len()).filter(|at| learns(self, &own[*at])).collect();
+        let adapters = self.adapter.as_ref().map(|adapter| adapter.parameters(self)).unwrap_or_default();
+        let tensors = learnt.iter().map(|at| &own[*at]).chain(&adapters);
+        if state.weights.len() != learnt.len() + adapters.len() || !tensors.zip(&state.weights).all(|(p, numbers)| p.len() == numbers.len())
+        {
+            return Err(ModelError::State { reason: "its tensors are not those of this network".into() });
+        }
+        let mut numbers = state.weights.iter().map(|numbers| Arc::<[f32]>::from(&numbers[..]));
+        let mut weights = Vec::with_capacity(own.len());
+        for (at, parameter) in own.iter().enumerate() {
+            weights.push(if learnt.contains(&at) { numbers.next().expect("counted") } else { self.tensor(at, parameter)?.into() });
+        }
+        let adapter = self.adapter.as_ref().map(|adapter| Arc::new(adapter.with_numbers(numbers.collect())));
+        Ok(Self { adapter, ..self.with_weights(weights) })
+    }
+}
+
+/// Whether a weight of the network's own is learnt: with adapters only a score or value head is.
+fn learns(network: &Network, parameter: &Parameter) -> bool {
+    network.adapter.is_none() || (network.head != Head::Language && network.is_head(parameter))
 }
 
 /// Rows and columns of a tensor on the device.

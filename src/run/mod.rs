@@ -19,10 +19,12 @@ mod stored;
 mod work;
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::formula::expr::{Output, StageId};
+use crate::model::Network;
 use crate::plan::Plan;
-use crate::stage::{Artifact, Failure};
+use crate::stage::{Artifact, Call, Failure, FromArg, saved_state};
 
 pub use event::{Event, Tally, diagnostic_json};
 pub use export::refusals as export_refusals;
@@ -56,6 +58,19 @@ pub const CODES: &[(&str, &str)] = &[
     ("align::run::checkpoint", "A checkpoint is whole and still not one that this stage can go on from."),
     ("align::run::no_round", "Every round of a loop was dropped by a gate, so there is none to keep."),
 ];
+
+/// The network that an unfinished stage was training at its last checkpoint, and the checkpoint's step.
+///
+/// # Errors
+/// When what it began with, or the checkpoint, is damaged.
+pub fn begun(plan: &Plan, store: &Store, root: &Path, stage: StageId) -> Result<Option<(u64, Network)>, Failure> {
+    let node = plan.node(stage);
+    let base = ["network", "policy"].iter().find_map(|name| node.call.args.get(*name).and_then(Output::from_arg));
+    let Some((checkpoint, base)) = store.checkpoints(&node.fingerprint, Duration::MAX).latest()?.zip(base) else { return Ok(None) };
+    let Artifact::Network(base) = artifacts::Artifacts::new(plan, store, root).open(&base)? else { return Ok(None) };
+    let network = saved_state::network(&Call::new(&node.call), &Network::open(&base.path)?, &checkpoint.folder)?;
+    Ok(Some((checkpoint.step, network)))
+}
 
 /// What a stage of a plan made, if it has run: for looking at it outside of a run.
 ///

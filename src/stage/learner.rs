@@ -147,7 +147,7 @@ impl<'c> Learner<'c> {
             members.push(Member { asked, name: name.to_owned(), net });
             Ok(())
         };
-        add(Asked::Model, "model", main)?;
+        add(Asked::Model, saved_state::MAIN, main)?;
         for trained in &compiled.trained {
             if let Trained::Network { name, start } = trained {
                 add(Asked::Trained(name.clone()), &format!("trained-{name}"), &Network::open(&context.network(start)?.path)?)?;

@@ -30,7 +30,7 @@ pub mod primitive;
 pub mod product;
 pub mod report;
 mod rl;
-mod saved_state;
+pub mod saved_state;
 mod scorer;
 mod select;
 pub mod service;
