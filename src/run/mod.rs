@@ -49,6 +49,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("align::run::not_finite", "A loss or gradient is no longer a number, several steps in a row. The steps were not applied."),
     ("align::run::no_rows", "A stage that trains or samples was given a table without rows."),
     ("align::run::cut", "Some texts are longer than `max_length` tokens. What goes beyond was not read; of a prompt, the end is kept."),
+    (
+        "align::run::no_end_token",
+        "Neither `config.json` nor the tokenizer names a token that ends a text. The network cannot learn where an answer ends, and says as much as it may.",
+    ),
     ("align::run::greedy_rollouts", "At temperature 0 every sample of a prompt is the same, and there is nothing to prefer."),
     ("align::run::stopped_early", "`stop_when` held after a rollout, so the stage took fewer steps than it was given."),
     (

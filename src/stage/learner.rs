@@ -17,7 +17,7 @@ use crate::formula::objective::{Compiled, Leaf, States, TrainedNumbers};
 use crate::formula::phases::{Fixed, Metric, Outcome};
 use crate::formula::program::Network as Asked;
 use crate::formula::shape::Under;
-use crate::model::{AdamStep, Adapter, Coefficients, Engine, NetId, Network, Pass, Readout, TokenSequence, Tokenizer, Want};
+use crate::model::{AdamStep, Adapter, Coefficients, Engine, Head, NetId, Network, Pass, Readout, TokenSequence, Tokenizer, Want};
 use crate::value::{Cell, Table};
 
 use super::context::Context;
@@ -152,6 +152,13 @@ impl<'c> Learner<'c> {
             if let Trained::Network { name, start } = trained {
                 add(Asked::Trained(name.clone()), &format!("trained-{name}"), &Network::open(&context.network(start)?.path)?)?;
             }
+        }
+        if main.head == Head::Language && main.tokenizer.end().is_empty() {
+            context.warn(
+                "align::run::no_end_token",
+                "the tokenizer has no end token: answers are trained without an end",
+                Some("name one in the model's files, as `eos_token_id` of `config.json`".into()),
+            );
         }
         let states = compiled.start_states(&mut service)?;
         let numbers = compiled.start_numbers(&mut service)?;
