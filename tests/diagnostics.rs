@@ -203,6 +203,9 @@ const CASES: &[(&str, &str, Setup)] = &[
     }),
     ("run::no_rows", "…… x = base.dpo(rows.filter(.by == \"you\"))", Folder::all),
     ("run::cut", "…… x = base.dpo(rows, max_length: 6, steps: 1)", Folder::all),
+    ("data::unfit_rows", "x = load_data(\"rows.jsonl\", unfit: drop) as { n: Int }", |f| {
+        f.write("rows.jsonl", "{\"n\": 1}\n{\"n\": true}\n{\"m\": 3}\n");
+    }),
     ("run::no_end_token", "…… x = base.dpo(rows, steps: 1)", |f| {
         f.all();
         f.json("model/config.json", |config| drop(config.as_object_mut().expect("an object").remove("eos_token_id")));
@@ -234,6 +237,7 @@ const CASES: &[(&str, &str, Setup)] = &[
 const WARNINGS: &[&str] = &[
     "data::repeated_rows",
     "data::nothing_left",
+    "data::unfit_rows",
     "data::tied",
     "data::leak",
     "plan::changed_file",
