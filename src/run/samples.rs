@@ -111,7 +111,10 @@ fn groups(plan: &Plan, statuses: &[Status], artifacts: &Artifacts<'_>) -> Vec<Ve
             }
         }
     }
-    groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1).collect()
+    let mut groups: Vec<Vec<Telling>> = groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1).collect();
+    // a network comes after the one it was trained from
+    groups.iter_mut().for_each(|group| group.sort_by(|a, b| a.network.cmp(&b.network)));
+    groups
 }
 
 fn key(plan: &Plan, groups: &[Vec<Telling>]) -> String {

@@ -35,6 +35,9 @@ pub struct Part {
     pub needs: Vec<usize>,
 }
 
+/// More bindings than this are drawn with every arrow: finding those that say nothing takes too long.
+const FEW: usize = 300;
+
 /// A state that a binding takes on when any of its stages has it, the strongest first.
 const STRONGEST: &[&str] = &["failed", "blocked", "running", "run", "resume", "left", "maybe", "made", "cached", "skipped", "skip"];
 
@@ -73,9 +76,32 @@ impl Sketch {
             .map(|(from, to)| (of(from), of(to)))
             .filter(|(from, to)| from != to)
             .collect();
+        let arrows = if bindings.len() <= FEW { needed(bindings.len(), &arrows) } else { arrows };
         let blocks = bindings.iter().zip(&members).map(|(name, members)| block(name, members, parts)).collect();
         Self { title: title.to_owned(), blocks, arrows: arrows.into_iter().collect() }
     }
+}
+
+/// Arrows without those that a longer way implies: what is left says the same, and can be followed by eye.
+fn needed(count: usize, arrows: &BTreeSet<(usize, usize)>) -> BTreeSet<(usize, usize)> {
+    let mut feeds = vec![Vec::new(); count];
+    arrows.iter().for_each(|(from, to)| feeds[*from].push(*to));
+    let longer = |from: usize, to: usize| {
+        let mut seen = vec![false; count];
+        let mut open: Vec<usize> = feeds[from].iter().copied().filter(|next| *next != to).collect();
+        while let Some(at) = open.pop() {
+            if at == to {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[at], true) {
+                open.extend(feeds[at].iter().copied().filter(|next| *next != from));
+            }
+        }
+        false
+    };
+    // in a circle every way implies another: then all are drawn
+    let circle = (0..count).any(|at| feeds[at].iter().any(|next| longer(*next, at)));
+    arrows.iter().copied().filter(|(from, to)| circle || !longer(*from, *to)).collect()
 }
 
 /// The binding that a stage was made for: `policy` of `policy.critic`.

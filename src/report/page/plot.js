@@ -89,7 +89,7 @@ function curves({ title, series, label = "step", height = 128, width = innerWidt
   const within = v => Math.min(Math.max(v, core[0] - range), core[1] + range);
   const ys = widened(extent(drawn.flatMap(s => [...core, ...(extent(((s.known ? s.low : s.smooth?.low) || []).map(within)) || []), ...(extent(((s.known ? s.high : s.smooth?.high) || []).map(within)) || [])])));
   const x = scale(xs[0] === xs[1] ? [xs[0] - 1, xs[1] + 1] : xs, [left, left + inner]), y = scale(ys, [height - bottom, top]);
-  const yt = ticks(ys[0], ys[1], 3), xt = ticks(xs[0], xs[1], 3).filter(t => Number.isInteger(t) || xs[1] - xs[0] < 3);
+  const yt = ticks(ys[0], ys[1], 3), xt = ticks(xs[0], xs[1], 3).filter(t => Number.isInteger(t));
   const now = svg("text", { class: "now", x: width - right, y: 11, "text-anchor": "end" });
   const hair = svg("line", { class: "hair", y1: top, y2: height - bottom, visibility: "hidden" });
   const clip = "clip" + (curves.count = (curves.count || 0) + 1);

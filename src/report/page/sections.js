@@ -92,7 +92,7 @@ function graph(data) {
     block.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); } });
   });
   const states = [...new Set(data.stages.map(s => s.state))].map(s => `${data.stages.filter(t => t.state === s).length} ${s}`).join(", ");
-  return section("graph", "Stages", figure(el("div", { class: "graph-box" }, root), `What was made from what, one box for each binding of the recipe (${data.stages.length} stages: ${states}), with times and first results. Select a box to see what its stages were given.`));
+  return section("graph", "Stages", figure(el("div", { class: "graph-box" }, root), `What was made from what, one box for each binding of the recipe (${data.stages.length} stages: ${states}), with times and first results; an arrow that a longer way implies is left out. Select a box to see what its stages were given.`));
 }
 
 const KEYWORDS = /^(recipe|use|param|profile|fn|stage|objective|type|let|expect|export|to|as|if|then|else|for|limit|loss|metric|state|weighted|and|or|not|none|import|loop|until|gate|over|by)$/;
