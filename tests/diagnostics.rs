@@ -263,6 +263,25 @@ const BELOW: &[(&str, fn(&Folder) -> ModelError)] = &[
     }),
 ];
 
+/// Code, arguments of the program, and what was there before.
+const REPORTS: &[(&str, &[&str], Setup)] = &[
+    ("report::no_run", &["report", "2026-01-01"], |f| {
+        f.run_said("{}\n");
+    }),
+    ("report::unreadable", &["report"], |f| {
+        f.run_said("{}\n<html>\n{}\n");
+    }),
+    ("report::disk", &["report", "--tensorboard", "taken"], |f| {
+        f.run_said("{}\n");
+        f.write("taken", "a file");
+    }),
+    ("report::tracker", &["report", "--mlflow", "https://example.org"], |f| {
+        f.run_said("{}\n");
+    }),
+    // of a port that is listened on already
+    ("ui::no_port", &["ui", "--port"], |_| {}),
+];
+
 /// Codes that no recipe and no file can bring about.
 const UNREACHABLE: &[&str] = &[
     // the checker has looked at names, types and arguments before
@@ -273,6 +292,8 @@ const UNREACHABLE: &[&str] = &[
     "run::argument",
     "run::product",
     "run::log_prob_mismatch",
+    // a device that fails between the last stage and the report
+    "run::no_samples",
     "model::frozen",
     "model::state",
     // a checkpoint is read only when its every byte is as it was written, by this version
@@ -332,6 +353,12 @@ impl Folder {
 
     fn folder(&self, name: &str) {
         fs::create_dir(self.path(name)).expect("made");
+    }
+
+    /// A run that wrote these events down.
+    fn run_said(&self, events: &str) {
+        [".align", ".align/runs", ".align/runs/2026-01-02T00-00-00Z-r"].iter().for_each(|name| self.folder(name));
+        self.write(".align/runs/2026-01-02T00-00-00Z-r/events.jsonl", events);
     }
 
     fn rows(&self) {
@@ -477,6 +504,24 @@ fn objective(lines: &str) -> String {
     format!("…… x = base.train(rows, mine(base))\n}}\n\nobjective mine(reference: Model) for Preference {{\n    {lines}\n}}")
 }
 
+/// A mistake of a command that is not `run`.
+fn reported(code: &str, arguments: &[&str], setup: Setup) -> (String, String) {
+    let folder = Folder(tempfile::tempdir().expect("a temporary folder"));
+    setup(&folder);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_align"));
+    command.args(arguments).current_dir(folder.0.path());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    if code == "ui::no_port" {
+        command.arg(&port);
+    }
+    let out = command.output().expect("the program starts");
+    let said = String::from_utf8_lossy(&out.stderr).replace(&port, "[port]");
+    assert!(said.contains(&format!("align::{code}\n")), "{code} expected:\n{said}");
+    assert_eq!(out.status.code(), Some(1), "{code}: {said}");
+    (code.to_owned(), format!("align {}\n────\n{}", arguments.join(" "), steady(&said, folder.0.path())))
+}
+
 /// A mistake that is met below the program.
 fn met(code: &str, network: fn(&Folder) -> ModelError) -> (String, String) {
     let folder = Folder(tempfile::tempdir().expect("a temporary folder"));
@@ -490,6 +535,7 @@ fn every_code_is_shown() {
     let objectives = OBJECTIVES.par_iter().map(|(code, lines)| run(&format!("formula::{code}"), &objective(lines), Folder::all));
     shown.par_extend(objectives);
     shown.extend(BELOW.iter().map(|(code, network)| met(code, *network)));
+    shown.extend(REPORTS.iter().map(|(code, arguments, setup)| reported(code, arguments, *setup)));
     for (code, text) in &shown {
         insta::with_settings!({ snapshot_path => "snapshots/diagnostics", prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(code.replace("::", "."), text);

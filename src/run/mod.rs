@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod clock;
+mod described;
 mod event;
 mod export;
 mod judge;
@@ -13,6 +14,7 @@ mod late;
 mod lock;
 mod outcome;
 mod record;
+mod samples;
 mod scheduler;
 mod store;
 mod stored;
@@ -28,7 +30,7 @@ use crate::stage::{Artifact, Call, Failure, FromArg, saved_state};
 
 pub use event::{Event, Tally, diagnostic_json};
 pub use export::refusals as export_refusals;
-pub use judge::{Shown, Verdict, number, plain};
+pub use judge::{Shown, Verdict, brief, number, plain};
 pub use outcome::{Outcome, Run, Status};
 pub use store::Store;
 pub use stored::{Note, Stored};
@@ -60,6 +62,10 @@ pub const CODES: &[(&str, &str)] = &[
         "What the sampler said of its tokens differs from what training says of them. This is a mistake in align: nothing is trained on such numbers.",
     ),
     ("align::run::checkpoint", "A checkpoint is whole and still not one that this stage can go on from."),
+    (
+        "align::run::no_samples",
+        "What networks said to the same prompts could not be scored for the report. Everything that the recipe asks for was made.",
+    ),
     ("align::run::no_round", "Every round of a loop was dropped by a gate, so there is none to keep."),
 ];
 
@@ -74,6 +80,12 @@ pub fn begun(plan: &Plan, store: &Store, root: &Path, stage: StageId) -> Result<
     let Artifact::Network(base) = artifacts::Artifacts::new(plan, store, root).open(&base)? else { return Ok(None) };
     let network = saved_state::network(&Call::new(&node.call), &Network::open(&base.path)?, &checkpoint.folder)?;
     Ok(Some((checkpoint.step, network)))
+}
+
+/// How long a stage took, and the numbers that it gave, if it has run.
+pub fn known(plan: &Plan, store: &Store, root: &Path, stage: StageId) -> Option<(f64, Vec<(String, crate::value::Cell)>)> {
+    let object = store.object(&plan.node(stage).fingerprint).ok()?;
+    Some((object.note.seconds, artifacts::Artifacts::new(plan, store, root).values(stage)))
 }
 
 /// What a stage of a plan made, if it has run: for looking at it outside of a run.

@@ -534,6 +534,34 @@ pub fn logged(metrics: &[Metric]) -> Vec<(Arc<str>, f64)> {
     metrics.iter().map(|m| (m.name.clone(), m.estimate.map_or_else(|| m.mean(), |e| e.mean))).collect()
 }
 
+/// 95 % intervals of metrics over the rows of one step, as `name.lower95` and `name.upper95`: the error of a mean of whole
+/// rows (tokens of one row are not independent). A curve without them does not say how much of it is chance.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+pub fn intervals(metrics: &[Metric]) -> Vec<(Arc<str>, f64)> {
+    use crate::value::estimate::Z95;
+    let mut found = Vec::new();
+    for metric in metrics {
+        let bounds = match metric.estimate {
+            Some(known) => Some((known.lower95, known.upper95)),
+            None => {
+                let (mean, mut off) = (metric.mean(), BTreeMap::<usize, f64>::new());
+                for (row, x) in metric.rows.iter().zip(&metric.values) {
+                    *off.entry(*row).or_default() += x - mean;
+                }
+                let (rows, n) = (off.len() as f64, metric.values.len() as f64);
+                (rows > 1.0).then(|| {
+                    let half = Z95 * (off.values().map(|d| d * d).sum::<f64>() * rows / (rows - 1.0)).sqrt() / n;
+                    (mean - half, mean + half)
+                })
+            }
+        };
+        if let Some((lower, upper)) = bounds.filter(|(lower, upper)| lower.is_finite() && upper.is_finite()) {
+            found.extend([(format!("{}.lower95", metric.name).into(), lower), (format!("{}.upper95", metric.name).into(), upper)]);
+        }
+    }
+    found
+}
+
 /// A metric with its interval: Wilson's for shares, resampled by row otherwise.
 pub fn estimate(metric: &Metric, seed: u64) -> Cell {
     use crate::value::{Estimate, bootstrap};

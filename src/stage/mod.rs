@@ -12,6 +12,7 @@ pub mod checkpoint;
 mod chosen;
 pub mod context;
 pub mod cost;
+pub mod detail;
 pub mod engine;
 mod evaluate;
 mod explode;
