@@ -2,6 +2,7 @@
 //!
 //! The standard library is embedded; a folder given as override wins, so that a reader can edit a copy.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,9 +22,16 @@ pub struct Source {
 #[derive(Clone, Default, Debug)]
 pub struct Sources {
     files: Vec<Source>,
+    /// What an editor shows of files, by path: it wins over the disk.
+    open: Arc<BTreeMap<PathBuf, Arc<str>>>,
 }
 
 impl Sources {
+    /// No files yet; those in `open` are read from there.
+    pub fn with_open(open: Arc<BTreeMap<PathBuf, Arc<str>>>) -> Self {
+        Self { files: Vec::new(), open }
+    }
+
     /// Adds a text and returns its id.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>, folder: Option<PathBuf>) -> FileId {
         self.files.push(Source { name: name.into(), text: text.into(), folder });
@@ -35,9 +43,16 @@ impl Sources {
     /// # Errors
     /// When the file cannot be read or is not UTF-8.
     pub fn read(&mut self, path: &Path) -> std::io::Result<FileId> {
-        let text = std::fs::read_to_string(path)?;
+        let text = self.text(path)?;
         let folder = path.parent().map(|p| if p.as_os_str().is_empty() { PathBuf::from(".") } else { p.to_owned() });
         Ok(self.add(path.display().to_string(), text, folder))
+    }
+
+    fn text(&self, path: &Path) -> std::io::Result<Arc<str>> {
+        let same = |path: &Path| self.open.get(path).cloned();
+        // `a/../b.align` is open under its own name
+        let shown = same(path).or_else(|| if self.open.is_empty() { None } else { same(&path.canonicalize().ok()?) });
+        shown.map_or_else(|| Ok(std::fs::read_to_string(path)?.into()), Ok)
     }
 
     /// The file of an id.

@@ -23,6 +23,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &["chat", "diagnostic", "value", "chance", "engine"]),
     ("chat", &[]),
     ("engine", &["chance"]),
+    ("watch", &["diagnostic", "world", "recipe", "plan", "run", "stage", "durable"]),
+    ("lsp", &["syntax", "diagnostic", "world", "recipe", "plan", "run", "stage", "data", "durable"]),
 ];
 
 /// What people call methods: only `stdlib/` may.

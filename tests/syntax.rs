@@ -407,6 +407,20 @@ fn the_library_keeps_its_meaning_when_formatted() {
 }
 
 #[test]
+fn comments_at_the_head_of_a_file_stay_where_they_are() {
+    let kept = [
+        "// What this file is.\n\nfn f(x) = x\n",
+        "// What this file is,\n//\n// in three lines.\nuse std.sft\n",
+        "// One.\n\n// Two.\n\n/// It.\nfn f(x) = x\n",
+        "recipe r {\n    // first\n\n    // second\n    a = load_model(\"m\")\n}\n",
+    ];
+    for text in kept {
+        assert_eq!(formatted(text), text);
+    }
+    assert_eq!(formatted("\n\n  // one\n    // two\nuse std.sft"), "// one\n// two\nuse std.sft\n");
+}
+
+#[test]
 fn any_layout_keeps_its_meaning_when_formatted() {
     let mut chance = Chance(0x2545_f491_4f6c_dd1d);
     let mut sound = 0;

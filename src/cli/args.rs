@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::device::Wanted;
+use super::starter::Starter;
 
 /// Alignment recipes: written in a small language, checked whole, run on any GPU or on the CPU.
 #[derive(Parser, Debug)]
@@ -19,6 +21,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Make everything that a recipe says, from what is there already
     Run(RunArgs),
+    /// Check, plan and run on every save
+    Watch(WatchArgs),
     /// Look for mistakes; nothing runs
     Check(CheckArgs),
     /// Show what a run would do, and what it would take
@@ -33,6 +37,8 @@ pub(super) enum Command {
     Ui(UiArgs),
     /// Write recipes in their one canonical form
     Fmt(FmtArgs),
+    /// Serve editors, over standard input and output
+    Lsp,
     /// Evaluate an objective or `fn` at given numbers, with its derivatives
     Eval(EvalArgs),
     /// Talk with a network, or with several side by side
@@ -43,6 +49,12 @@ pub(super) enum Command {
     Score(ScoreArgs),
     /// Show what a data file holds, and how a recipe reads it
     Data(DataArgs),
+    /// Start a recipe from one of a short list
+    New(NewArgs),
+    /// Write a shell's completions to standard output
+    Completions(CompletionsArgs),
+    /// Write the manual page to standard output, or every command's into a folder
+    Man(ManArgs),
     /// List the devices and measure them
     Devices(DevicesArgs),
     /// Show a stage, objective, type or diagnostic code
@@ -88,6 +100,26 @@ pub(super) struct RunArgs {
     /// One event a line, as JSON
     #[arg(long)]
     pub(super) json: bool,
+    /// Seconds between checkpoints, at least
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(super) checkpoint_every: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct WatchArgs {
+    #[command(flatten)]
+    pub(super) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// One event a line, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Lines also on a terminal
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Look at the files every so many seconds: for folders whose system does not tell of changes
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "0.2", value_parser = seconds)]
+    pub(super) poll: Option<Duration>,
     /// Seconds between checkpoints, at least
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(super) checkpoint_every: Duration,
@@ -226,6 +258,9 @@ pub(super) struct FmtArgs {
     /// Change nothing; exit with 1 if something would change
     #[arg(long)]
     pub(super) check: bool,
+    /// Change nothing; show what would change
+    #[arg(long)]
+    pub(super) diff: bool,
 }
 
 #[derive(Args, Debug)]
@@ -374,6 +409,26 @@ pub(super) struct DataArgs {
     /// As JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct NewArgs {
+    #[arg(value_enum)]
+    pub(super) starter: Starter,
+    /// The file to write; left out, the starter's name
+    pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub(super) shell: Shell,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ManArgs {
+    /// Where `align.1`, `align-run.1` … are written
+    pub(super) folder: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

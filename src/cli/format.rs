@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use similar::TextDiff;
+
 use crate::durable;
 use crate::syntax::format as canonical;
 use crate::world::Sources;
@@ -21,7 +23,7 @@ pub(super) fn format(args: &FmtArgs) -> Exit {
         match recipes_under(path) {
             Ok(files) => {
                 for file in files {
-                    if !one(&file, args.check) {
+                    if !one(&file, args) {
                         exit = Exit::Failed;
                     }
                 }
@@ -51,7 +53,7 @@ fn from_standard_input() -> Exit {
 }
 
 /// Formats one file; false when it is wrong, or would change under `--check`.
-fn one(path: &Path, check: bool) -> bool {
+fn one(path: &Path, args: &FmtArgs) -> bool {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
@@ -63,7 +65,12 @@ fn one(path: &Path, check: bool) -> bool {
     if new == text {
         return true;
     }
-    if check {
+    if args.diff {
+        let name = path.display().to_string();
+        out::print(&TextDiff::from_lines(&text, &new).unified_diff().header(&name, &name).to_string());
+        return !args.check;
+    }
+    if args.check {
         out::line(&format!("{} would change", path.display()));
         return false;
     }

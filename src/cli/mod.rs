@@ -21,9 +21,13 @@ pub mod render;
 mod report;
 mod run;
 mod score;
+mod screen;
+mod serve;
+mod starter;
 mod talk;
 mod ui;
 mod view;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -53,18 +57,23 @@ pub fn main() -> ExitCode {
     };
     let exit = match arguments.command {
         Command::Run(args) => run::run(&args),
+        Command::Watch(args) => watch::watch(&args),
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Explain(args) => plan::explain(&args),
         Command::Graph(args) => plan::graph(&args),
         Command::Report(args) => report::report(&args),
         Command::Ui(args) => ui::ui(&args),
+        Command::Lsp => serve::serve(),
         Command::Fmt(args) => format::format(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Chat(args) => talk::chat(&args),
         Command::Generate(args) => talk::generate(&args),
         Command::Score(args) => score::score(&args),
         Command::Data(args) => data::data(&args),
+        Command::New(args) => starter::new(&args),
+        Command::Completions(args) => starter::completions(&args),
+        Command::Man(args) => starter::man(&args),
         Command::Devices(args) => devices::devices(&args),
         Command::Help(args) => help::help(&args),
     };

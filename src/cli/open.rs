@@ -43,7 +43,7 @@ pub(super) fn open(args: &RecipeArgs) -> Result<Opened, String> {
 }
 
 /// Why a recipe's file cannot be read, and which one may have been meant.
-fn unreadable(path: &Path, error: &std::io::Error) -> String {
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> String {
     let wrong = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let known = recipes_in(durable::parent(path));
     let near = did_you_mean(&wrong, known.iter().map(|name| name.trim_end_matches(".align")));

@@ -52,6 +52,8 @@ pub struct Callee<'a> {
     /// A parameter that is not written down: `seed` of stages, `on` of objectives.
     pub implicit: Option<&'static str>,
     pub span: Span,
+    /// Where it is declared.
+    pub declared: Span,
 }
 
 impl<'a> Elaborator<'a> {
@@ -66,6 +68,7 @@ impl<'a> Elaborator<'a> {
     ) -> Outcome<Matched<'a>> {
         let mut matched = Matched { plain: BTreeMap::new(), rest: BTreeMap::new(), implicit: None };
         let mut refused = false;
+        let unfinished = self.want_argument(&callee, args);
         let mut written: BTreeMap<Arc<str>, Span> = BTreeMap::new();
         let mut positions = callee.params.iter().filter(|p| !p.rest);
         let positional = receiver
@@ -97,13 +100,14 @@ impl<'a> Elaborator<'a> {
                 refused = true;
                 continue;
             }
+            self.refer_argument(&callee, &name.text, name.span);
             refused |= self.place(&callee, &name.text, Given::Written(&entry.value), name.span, &mut matched).is_err();
         }
         for entry in args.iter().filter(|a| a.spread) {
             refused |= self.spread(&callee, entry, scope, &written, &mut matched).is_err();
         }
         for param in callee.params.iter().filter(|p| !p.rest && p.default.is_none() && !is_optional(p.ty.as_ref())) {
-            if !matched.plain.contains_key(&param.name.text) {
+            if !matched.plain.contains_key(&param.name.text) && !unfinished {
                 let doc = param.doc.clone();
                 self.report(Mistake::MissingArgument {
                     name: param.name.text.clone(),

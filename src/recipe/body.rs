@@ -48,6 +48,11 @@ impl<'a> Elaborator<'a> {
         for setting in profiles.iter().flat_map(|p| &p.settings).filter(|s| !s.limit && !known.contains(&s.name.text)) {
             self.report(Mistake::UnknownSetting { name: setting.name.text.clone(), known: known.clone(), span: setting.name.span });
         }
+        for setting in profiles.iter().flat_map(|p| &p.settings) {
+            if let Some(found) = self.library.find(root, &setting.name.text).filter(|_| !setting.limit) {
+                self.refer_item(setting.name.span, found);
+            }
+        }
         let Some(wanted) = &self.options.profile else { return };
         let Some(profile) = profiles.iter().find(|p| *p.name.text == **wanted) else {
             let known = profiles.iter().map(|p| p.name.text.clone()).collect();
@@ -67,6 +72,7 @@ impl<'a> Elaborator<'a> {
     pub fn param(&mut self, scope: &Scope<'a>, name: &Name) -> Option<Outcome<Typed>> {
         let found: ItemRef<'a> = self.library.find(scope.module, &name.text)?;
         let ItemKind::Param(binder) = &found.item.kind else { return None };
+        self.refer_item(name.span, found);
         Some(self.param_value(binder, found.module).map(|v| v.at(name.span)))
     }
 
@@ -156,6 +162,7 @@ impl<'a> Elaborator<'a> {
             return Err(self.report(Mistake::DefinedTwice { name: name.text.clone(), span: name.span, first }));
         }
         scope.names.borrow_mut().slots.insert(name.text.clone(), Slot::Pending { value, span: name.span });
+        scope.define_line(name);
         Ok(())
     }
 

@@ -28,10 +28,16 @@ impl<'a> Elaborator<'a> {
         wanted: Option<&Type>,
     ) -> Outcome<Typed> {
         let Some(found) = self.library.find(scope.module, &callee.text) else {
+            match &receiver {
+                Some(receiver) => self.want_member(&callee.text, receiver, scope.module),
+                None => self.want_value(&callee.text, scope, wanted),
+            }
             return Err(self.unknown_function(callee, scope));
         };
+        self.refer_item(callee.span, found);
+        let declared = super::library::item_name(found.item).map_or(callee.span, |name| name.span);
         let target =
-            |params: &'a [Binder], implicit| Callee { name: &callee.text, params, module: found.module, implicit, span: callee.span };
+            |params: &'a [Binder], implicit| Callee { name: &callee.text, params, module: found.module, implicit, span: callee.span, declared };
         match &found.item.kind {
             ItemKind::Fn(item) => {
                 let matched = self.matched(target(&item.params, None), receiver, args, scope, span)?;
@@ -97,6 +103,7 @@ impl<'a> Elaborator<'a> {
                 self.bind_param(param, module, matched, scope, &inner, &mut generics)
             };
             inner.generics = Rc::new(generics.clone());
+            inner.define(&param.name);
             match bound {
                 Ok(value) => inner.insert(param.name.text.clone(), value),
                 Err(Refused) => {
@@ -236,6 +243,7 @@ impl<'a> Elaborator<'a> {
                 return Err(self.report(Mistake::Shadowed { name: bind.name.text.clone(), span: bind.name.span }));
             }
             inner.names.borrow_mut().slots.insert(bind.name.text.clone(), Slot::Pending { value: &bind.value, span: bind.name.span });
+            inner.define_line(&bind.name);
         }
         for bind in &stage.binds {
             if let Some(Err(Refused)) = self.local(&inner, &bind.name.text, bind.name.span) {

@@ -45,6 +45,8 @@ impl<'a> Elaborator<'a> {
         for count in counts {
             let inner = scope.nested();
             inner.insert(repeat.counter.text.clone(), Typed::constant(Type::Int, Cell::Int(count), repeat.counter.span));
+            inner.define_line(&repeat.counter);
+            repeat.carried.iter().for_each(|bind| inner.define_line(&bind.name));
             for (name, value) in &carried {
                 inner.insert(name.clone(), value.clone());
             }
@@ -93,6 +95,7 @@ impl<'a> Elaborator<'a> {
             let mut rest = run;
             for (axis, values) in axes.iter().rev() {
                 inner.insert(axis.name.text.clone(), values[rest % values.len()].clone());
+                inner.define_line(&axis.name);
                 rest /= values.len();
             }
             runs.push(self.round(&sweep.body, &inner, &[], &(run + 1).to_string(), sweep.keep.as_ref())?);
@@ -175,6 +178,17 @@ impl<'a> Elaborator<'a> {
             return Err(self.report(Mistake::Shadowed { name: name.text.clone(), span: name.span }));
         }
         let worked = self.named(&name.text, |this| this.expression(value, inner, None));
+        self.bound(&name.text, name.span, &worked);
+        match carried.iter().any(|carried| *carried == name.text) {
+            // the carried name is defined in the loop's head, and this line gives it its next value
+            true => {
+                let head = inner.names.borrow().defined.get(&name.text).copied();
+                if let Some((head, meant)) = head {
+                    self.refer(name.span, head, meant);
+                }
+            }
+            false => inner.define_line(name),
+        }
         match worked {
             Ok(value) => {
                 inner.insert(name.text.clone(), value.clone());

@@ -11,6 +11,7 @@ use crate::world::Sources;
 
 use super::Options;
 use super::checked::{Condition, StageCall};
+use super::index::Index;
 use super::library::Library;
 use super::mistake::Mistake;
 use super::scope::{Scope, Slot};
@@ -50,6 +51,8 @@ pub struct Elaborator<'a> {
     /// The bindings being worked out, outermost first: names of stages.
     pub path: Vec<String>,
     pub seed: i64,
+    /// For editors; `None` in an ordinary check.
+    pub index: Option<Index>,
 }
 
 impl<'a> Elaborator<'a> {
@@ -66,6 +69,7 @@ impl<'a> Elaborator<'a> {
             stack: Vec::new(),
             path: Vec::new(),
             seed: 0,
+            index: None,
         }
     }
 
@@ -113,6 +117,10 @@ impl<'a> Elaborator<'a> {
             let parent = scope.parent.clone()?;
             return self.local(&parent, name, span);
         };
+        let defined = scope.names.borrow().defined.get(name).copied();
+        if let Some((defined, meant)) = defined.filter(|(defined, _)| *defined != span) {
+            self.refer(span, defined, meant);
+        }
         Some(match slot {
             Slot::Ready(value) => Ok(value.at(span)),
             Slot::Refused => Err(Refused),
@@ -135,6 +143,7 @@ impl<'a> Elaborator<'a> {
         }
         let body = Scope { row: scope.body_row.clone(), ..scope.clone() };
         let result = self.named(&name, |this| this.expression(value, &body, None));
+        self.bound(&name, begun, &result);
         let mut names = scope.names.borrow_mut();
         names.busy.pop();
         names.slots.insert(name, result.as_ref().map_or(Slot::Refused, |v| Slot::Ready(v.clone())));

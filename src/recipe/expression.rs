@@ -17,6 +17,12 @@ use super::value::{Extra, Typed, Value, constant_of};
 impl<'a> Elaborator<'a> {
     /// Works out an expression; `wanted` helps where the text alone does not say (enum words, loaded rows).
     pub fn expression(&mut self, e: &'a Expr, scope: &Scope<'a>, wanted: Option<&Type>) -> Outcome<Typed> {
+        let value = self.work_out(e, scope, wanted);
+        self.saw(e.span, &value);
+        value
+    }
+
+    fn work_out(&mut self, e: &'a Expr, scope: &Scope<'a>, wanted: Option<&Type>) -> Outcome<Typed> {
         match &e.kind {
             ExprKind::Number(n) if n.whole => {
                 #[expect(clippy::cast_possible_truncation, reason = "the grammar reads whole numbers below 2^53")]
@@ -34,6 +40,7 @@ impl<'a> Elaborator<'a> {
             }
             ExprKind::Member { receiver, name } => {
                 let receiver = self.expression(receiver, scope, None)?;
+                self.want_member(&name.text, &receiver, scope.module);
                 self.member(receiver, name, e.span)
             }
             ExprKind::Index { receiver, index } => self.index(receiver, index, e.span, scope),
@@ -84,6 +91,7 @@ impl<'a> Elaborator<'a> {
         if let Some(value) = self.local(scope, &name.text, name.span) {
             return value;
         }
+        self.want_value(&name.text, scope, wanted);
         if let Some(Type::Words(words)) = wanted.map(Type::unwrapped) {
             if words.contains(&name.text) {
                 return Ok(Typed::constant(Type::Words(vec![name.text.clone()]), Cell::Text(name.text.clone()), name.span));
@@ -120,6 +128,7 @@ impl<'a> Elaborator<'a> {
     }
 
     fn column(&mut self, name: &Name, scope: &Scope<'a>) -> Outcome<Typed> {
+        self.want_column(&name.text, scope.row.as_ref());
         let Some(row) = &scope.row else { return Err(self.report(Mistake::NoRow { column: name.text.clone(), span: name.span })) };
         match row.get(&name.text) {
             Some(ty) => Ok(Typed::formula(ty.clone(), Kind::Column(name.text.clone()), name.span)),
@@ -316,6 +325,11 @@ impl<'a> Elaborator<'a> {
         let asked = self.expression(condition, scope, Some(&Type::Bool))?;
         let asked = self.truth(asked, scope)?;
         if let Some(Cell::Bool(known)) = asked.as_constant() {
+            if !self.library.is_std(span) {
+                self.aside(|this| {
+                    let _ = this.expression(if known { otherwise } else { then }, scope, wanted);
+                });
+            }
             return self.expression(if known { then } else { otherwise }, scope, wanted);
         }
         let (a, b) = (self.expression(then, scope, wanted), self.expression(otherwise, scope, wanted));

@@ -12,6 +12,7 @@ use crate::syntax::span::{FileId, Span};
 use crate::syntax::tree::{File, Item, ItemKind, Name, UseSource};
 use crate::world::Sources;
 
+use super::memory::Memory;
 use super::mistake::Mistake;
 
 /// The standard library's texts, embedded: name and text.
@@ -40,7 +41,7 @@ pub struct Module {
     pub file: FileId,
     /// `Some("harm")` for `std.harm`.
     pub std: Option<&'static str>,
-    pub tree: File,
+    pub tree: Arc<File>,
     /// Paths as written in its `use` lines.
     files: BTreeMap<String, ModuleId>,
     /// Name → module and place of the item, for everything this file can see.
@@ -72,16 +73,16 @@ pub fn item_name(item: &Item) -> Option<&Name> {
 
 impl Library {
     /// Parses the standard library and `root` with everything it uses. The root is the last module.
-    pub fn load(sources: &mut Sources, root: FileId) -> Self {
+    pub fn load(sources: &mut Sources, root: FileId, memory: &mut Memory) -> Self {
         let mut library = Self::default();
         for (name, text) in STDLIB {
             let file = sources.add(format!("std/{name}.align"), *text, None);
-            library.parse(sources, file, Some(name));
+            library.parse(sources, file, Some(name), memory);
         }
         let name = PathBuf::from(&sources.get(root).name);
-        let root = library.parse(sources, root, None);
+        let root = library.parse(sources, root, None, memory);
         library.by_path.insert(name.canonicalize().unwrap_or(name), root);
-        library.follow(sources, root, &mut Vec::new());
+        library.follow(sources, root, &mut Vec::new(), memory);
         for module in 0..library.modules.len() {
             library.link(module);
         }
@@ -93,15 +94,15 @@ impl Library {
         STDLIB.len()
     }
 
-    fn parse(&mut self, sources: &Sources, file: FileId, std: Option<&'static str>) -> ModuleId {
-        let (tree, diagnostics) = crate::syntax::parse(file, &sources.get(file).text);
+    fn parse(&mut self, sources: &Sources, file: FileId, std: Option<&'static str>, memory: &mut Memory) -> ModuleId {
+        let (tree, diagnostics) = memory.tree(file, &sources.get(file).text);
         self.diagnostics.extend(diagnostics);
         self.modules.push(Module { file, std, tree, files: BTreeMap::new(), visible: BTreeMap::new() });
         self.modules.len() - 1
     }
 
     /// Reads the files that `module` uses, depth first; `chain` holds the files being read, to name a cycle.
-    fn follow(&mut self, sources: &mut Sources, module: ModuleId, chain: &mut Vec<ModuleId>) {
+    fn follow(&mut self, sources: &mut Sources, module: ModuleId, chain: &mut Vec<ModuleId>, memory: &mut Memory) {
         chain.push(module);
         let files: Vec<(String, Span)> = uses(&self.modules[module].tree)
             .filter_map(|u| match &u.source {
@@ -110,12 +111,19 @@ impl Library {
             })
             .collect();
         for (path, span) in files {
-            self.follow_one(sources, module, &path, span, chain);
+            self.follow_one(sources, module, (&path, span), chain, memory);
         }
         chain.pop();
     }
 
-    fn follow_one(&mut self, sources: &mut Sources, from: ModuleId, path: &str, span: Span, chain: &mut Vec<ModuleId>) {
+    fn follow_one(
+        &mut self,
+        sources: &mut Sources,
+        from: ModuleId,
+        (path, span): (&str, Span),
+        chain: &mut Vec<ModuleId>,
+        memory: &mut Memory,
+    ) {
         let folder = sources.get(self.modules[from].file).folder.clone().unwrap_or_default();
         let full = folder.join(path);
         let key = full.canonicalize().unwrap_or_else(|_| full.clone());
@@ -129,10 +137,10 @@ impl Library {
         }
         match sources.read(&full) {
             Ok(file) => {
-                let module = self.parse(sources, file, None);
+                let module = self.parse(sources, file, None, memory);
                 self.by_path.insert(key, module);
                 self.modules[from].files.insert(path.to_owned(), module);
-                self.follow(sources, module, chain);
+                self.follow(sources, module, chain, memory);
             }
             Err(error) => self.report(Mistake::UnreadableUse { path: path.to_owned(), error: error.to_string(), span }),
         }

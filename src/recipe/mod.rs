@@ -11,7 +11,9 @@ mod control;
 mod elaborate;
 mod export;
 mod expression;
+pub mod index;
 pub mod library;
+mod memory;
 pub mod mistake;
 mod objective;
 pub mod outside;
@@ -32,6 +34,8 @@ use checked::Checked;
 use elaborate::Elaborator;
 use library::Library;
 
+pub use index::Index;
+pub use memory::Memory;
 pub use subject::{Subject, subject};
 
 /// What the command line says about a recipe.
@@ -46,14 +50,46 @@ pub struct Options {
 
 /// Checks a recipe file whole. The result is there only if no diagnostic is an error.
 pub fn check(sources: &mut Sources, file: FileId, options: &Options) -> (Option<Checked>, Vec<Diagnostic>) {
-    let mut library = Library::load(sources, file);
+    check_again(sources, file, options, &mut Memory::default())
+}
+
+/// The same in a process that has checked before: what has not changed since is not read again.
+pub fn check_again(sources: &mut Sources, file: FileId, options: &Options, memory: &mut Memory) -> (Option<Checked>, Vec<Diagnostic>) {
+    let look = look(sources, file, options, memory, None);
+    let sound = look.is_sound();
+    (look.elaborated.filter(|_| sound), look.diagnostics)
+}
+
+/// A check, with what it came to know on the way.
+#[derive(Debug)]
+pub struct Look {
+    /// There if the text could be worked out, right or wrong: what it names outside is among its stages.
+    pub elaborated: Option<Checked>,
+    pub diagnostics: Vec<Diagnostic>,
+    pub library: Library,
+    /// There if it was asked for.
+    pub index: Option<Index>,
+}
+
+/// Checks as [`check_again`], and fills an index where one is given.
+pub fn look(sources: &mut Sources, file: FileId, options: &Options, memory: &mut Memory, index: Option<Index>) -> Look {
+    let mut library = Library::load(sources, file, memory);
     let mut diagnostics = std::mem::take(&mut library.diagnostics);
     let mut elaborator = Elaborator::new(&library, sources, options);
+    elaborator.index = index;
     let checked = elaborator.file();
-    diagnostics.extend(elaborator.diagnostics);
+    elaborator.index_rest();
+    let index = elaborator.index.take();
+    diagnostics.append(&mut elaborator.diagnostics);
     if let Some(checked) = checked.as_ref().filter(|_| !diagnostics.iter().any(Diagnostic::is_error)) {
-        diagnostics.extend(outside::check(checked, sources, file));
+        diagnostics.extend(outside::check(checked, sources, file, memory));
     }
-    let refused = diagnostics.iter().any(Diagnostic::is_error);
-    (checked.filter(|_| !refused), diagnostics)
+    Look { elaborated: checked, diagnostics, library, index }
+}
+
+impl Look {
+    /// Whether a run may start.
+    pub fn is_sound(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
+    }
 }

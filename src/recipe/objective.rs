@@ -84,6 +84,7 @@ impl<'a> Elaborator<'a> {
         for param in &item.params {
             let value = self.bind_param(param, module, matched, scope, &inner, &mut generics);
             inner.generics = Rc::new(generics.clone());
+            inner.define(&param.name);
             let value = value.and_then(|v| if param.trained { self.trained(param, v, bound) } else { Ok(v) });
             match value {
                 Ok(value) => inner.insert(param.name.text.clone(), value),
@@ -120,9 +121,11 @@ impl<'a> Elaborator<'a> {
                         continue;
                     }
                     inner.names.borrow_mut().slots.insert(name.text.clone(), Slot::Pending { value, span: name.span });
+                    inner.define_line(name);
                 }
                 ObjectiveKind::State { name, .. } => {
                     inner.insert(name.text.clone(), Typed::formula(Type::Float, Kind::State(name.text.clone()), name.span));
+                    inner.define_line(name);
                 }
                 ObjectiveKind::Loss { .. } | ObjectiveKind::Metric { .. } => {}
             }

@@ -15,6 +15,7 @@ use crate::value::Cell;
 use crate::world::Sources;
 
 use super::checked::{Arg, Checked, Export, StageCall};
+use super::memory::Memory;
 use super::types::Type;
 
 /// Every code of this part of the check, beside those of `data` and `model`.
@@ -32,9 +33,9 @@ pub const CODES: &[(&str, &str)] = &[
 ];
 
 /// Checks models, data files and tokenizers; reads headers and rows, no weights.
-pub fn check(checked: &Checked, sources: &Sources, file: FileId) -> Vec<Diagnostic> {
+pub fn check(checked: &Checked, sources: &Sources, file: FileId, memory: &mut Memory) -> Vec<Diagnostic> {
     let folder = sources.get(file).folder.clone().unwrap_or_default();
-    let mut outside = Outside { checked, folder, tokenizers: BTreeMap::new(), found: Vec::new() };
+    let mut outside = Outside { checked, folder, memory, tokenizers: BTreeMap::new(), found: Vec::new() };
     for (at, stage) in checked.stages.iter().enumerate() {
         outside.stage(StageId(at), stage);
     }
@@ -56,6 +57,7 @@ struct Origin {
 struct Outside<'c> {
     checked: &'c Checked,
     folder: PathBuf,
+    memory: &'c mut Memory,
     tokenizers: BTreeMap<StageId, Origin>,
     found: Vec<Diagnostic>,
 }
@@ -91,7 +93,7 @@ impl Outside<'_> {
     }
 
     fn network(&mut self, id: StageId, stage: &StageCall, path: &Path) -> Option<Network> {
-        match Network::open(path) {
+        match self.memory.network(path) {
             Ok(network) => {
                 let origin = Origin {
                     hash: network.tokenizer.hash().to_owned(),
@@ -113,11 +115,7 @@ impl Outside<'_> {
         let Some(path) = self.path(stage) else { return };
         let Some(Arg::Rows(Type::Record(row))) = stage.args.get("as") else { return };
         let unfit = matches!(stage.args.get("unfit"), Some(Arg::Value(Cell::Text(unfit))) if &**unfit == "drop");
-        let mut refused = crate::data::validate(&path, row, unfit);
-        if let Some(last) = refused.last_mut().filter(|_| !unfit && crate::data::validate(&path, row, true).is_empty()) {
-            let advice = "`load_data(…, unfit: drop)` leaves such rows out";
-            last.help = Some(last.help.take().map_or(advice.to_owned(), |help| format!("{help}\n{advice}")));
-        }
+        let refused = self.memory.validated(&path, row, unfit);
         self.found.extend(refused.into_iter().map(|diagnostic| diagnostic.at(stage.span, "loaded here")));
     }
 
@@ -128,7 +126,7 @@ impl Outside<'_> {
             let head = self.network(id, stage, &path).map(|network| network.head);
             head.is_some_and(|head| head != Head::Score).then_some(ScorerError::NoHead { path })
         } else {
-            FixedScorer::load(&path).err()
+            self.memory.scorer(&path).err()
         };
         if let Some(error) = refused {
             let diagnostic = Diagnostic::error(error.code(), error.to_string()).at(stage.span, "loaded here");
@@ -140,7 +138,7 @@ impl Outside<'_> {
     fn adapter_of(&mut self, stage: &StageCall) {
         let Some(path) = self.path(stage) else { return };
         let base = network_of(stage).map(|output| &self.checked.stages[output.stage.0]).filter(|origin| &*origin.primitive == "load_model");
-        let Some(Ok(base)) = base.and_then(|origin| self.path(origin)).map(|path| Network::open(&path)) else { return };
+        let Some(Ok(base)) = base.and_then(|origin| self.path(origin)).map(|path| self.memory.network(&path)) else { return };
         if let Err(error) = Adapter::open(&path, &base) {
             self.found.push(error.diagnostic().at(stage.span, "loaded here"));
         }

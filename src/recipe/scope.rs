@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::syntax::span::Span;
-use crate::syntax::tree::Expr;
+use crate::syntax::tree::{Expr, Name};
 
+use super::index::Meant;
 use super::library::ModuleId;
 use super::resolve::Generics;
 use super::types::Row;
@@ -34,6 +35,8 @@ pub enum Slot<'a> {
 #[derive(Default, Debug)]
 pub struct Names<'a> {
     pub slots: BTreeMap<Arc<str>, Slot<'a>>,
+    /// Where each name stands that was written, and what it is; for editors.
+    pub defined: BTreeMap<Arc<str>, (Span, Meant)>,
     /// The order in which names were met while being worked out, to name a cycle.
     pub busy: Vec<Arc<str>>,
 }
@@ -69,6 +72,16 @@ impl<'a> Scope<'a> {
     /// Binds a name to a value.
     pub fn insert(&self, name: Arc<str>, value: Typed) {
         self.names.borrow_mut().slots.insert(name, Slot::Ready(value));
+    }
+
+    /// Remembers where a parameter stands.
+    pub fn define(&self, name: &Name) {
+        self.names.borrow_mut().defined.insert(name.text.clone(), (name.span, Meant::Parameter));
+    }
+
+    /// Remembers where a line's name stands.
+    pub fn define_line(&self, name: &Name) {
+        self.names.borrow_mut().defined.insert(name.text.clone(), (name.span, Meant::Binding));
     }
 
     /// Makes a name known whose value was refused.

@@ -15,6 +15,7 @@ use super::arguments::{Given, Matched};
 use super::body::parse_value;
 use super::elaborate::{Elaborator, Outcome, Refused};
 use super::library::{ItemRef, Library, STDLIB};
+use super::memory::Memory;
 use super::mistake::Mistake;
 use super::resolve::{Generics, Resolver};
 use super::scope::Scope;
@@ -40,7 +41,7 @@ pub fn subject(
     params: &[(String, String)],
 ) -> Result<(Subject, Vec<String>), Vec<Diagnostic>> {
     let root = from.unwrap_or_else(|| sources.add("<eval>", "", None));
-    let mut library = Library::load(sources, root);
+    let mut library = Library::load(sources, root, &mut Memory::default());
     let broken = std::mem::take(&mut library.diagnostics);
     if broken.iter().any(Diagnostic::is_error) {
         return Err(broken);

@@ -92,6 +92,18 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Writes the comments that stand before the first thing of a file or body. Nothing precedes them, so no empty line
+    /// does; those after them are kept.
+    fn comments_first(&mut self, at: usize) {
+        let first = self.comments.get(self.next).filter(|comment| comment.start < at).cloned();
+        let trails = |comment: &std::ops::Range<usize>| self.last > 0 && !self.text[self.last.min(comment.start)..comment.start].contains('\n');
+        let own_line = first.as_ref().is_some_and(|comment| !trails(comment));
+        if let Some(comment) = first {
+            self.comments_before(comment.start + 1, false);
+        }
+        self.comments_before(at, own_line);
+    }
+
     /// Writes the comments before the bracket at `at`, which no empty line precedes.
     fn comments_at_end(&mut self, at: usize) {
         if self.comments.get(self.next).is_none_or(|comment| comment.start >= at) {

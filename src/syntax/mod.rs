@@ -16,6 +16,7 @@ mod parse;
 mod scan;
 pub mod span;
 pub mod tree;
+pub mod walk;
 
 pub use format::format;
 pub use grammar::Expected;

@@ -24,7 +24,11 @@ impl<'a> Writer<'a> {
                 self.out.push(Doc::Blank);
             }
             after_body = has_body;
-            self.comments_before(node.as_span().start(), at > 0);
+            if at == 0 {
+                self.comments_first(node.as_span().start());
+            } else {
+                self.comments_before(node.as_span().start(), true);
+            }
             self.docs(&node);
             node.into_inner().filter(|inner| inner.as_rule() != Rule::doc).for_each(|inner| self.line(inner));
         }

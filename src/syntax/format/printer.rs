@@ -113,7 +113,8 @@ impl Page {
     /// A comment on a line of its own: where a new line begins anyway, or else one level deeper.
     fn comment(&mut self, text: &str, indent: usize) {
         if self.breaks == 0 {
-            self.breaks_to(indent + INDENT);
+            // the first thing of a file is in the middle of nothing
+            self.breaks_to(if self.text.is_empty() { indent } else { indent + INDENT });
         }
         self.write(text);
         self.breaks = 1;
