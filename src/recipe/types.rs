@@ -140,6 +140,11 @@ impl Type {
         matches!(self, Type::Int | Type::Float | Type::Estimate)
     }
 
+    /// Whether it is a list of numbers, which arithmetic takes item by item.
+    pub fn is_numbers(&self) -> bool {
+        matches!(self, Type::List(item) if item.is_number() || **item == Type::Bool)
+    }
+
     /// Whether it names a network.
     pub fn is_network(&self) -> bool {
         matches!(self, Type::Model | Type::Scorer | Type::Critic | Type::Network)
