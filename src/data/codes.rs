@@ -40,7 +40,6 @@ pub const ROWS: &[(&str, &str)] = &[
     ),
     ("align::data::weights", "The weights of a mixture do not fit its tables."),
     ("align::data::not_a_number", "A row that should be compared or measured has no number."),
-    ("align::data::not_a_question", "What people are asked is a text or a dialogue, and a row has neither."),
     ("align::data::answers", "A sheet of people's answers has a line that is no answer, or an answer that was not asked for."),
     (
         "align::data::unanswered",

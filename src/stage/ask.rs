@@ -130,7 +130,7 @@ impl Primitive for Ask {
         let table = context.table(&call.get::<Output>("data")?)?;
         let asked = Evaluator::new(context).column(&call.get::<Formula>("question")?, &table)?;
         let show = |(row, cell): (usize, &Cell)| {
-            let turns = dialogue_of(cell).map_err(|_| Failure::new("align::data::not_a_question", "a question is a text or a dialogue").row(row))?;
+            let turns = dialogue_of(cell).map_err(|e| Failure::mistake(e.to_string()).row(row))?;
             Ok(if let [only] = &turns[..] { only.text.to_string() } else { dialogue::transcript(&turns) })
         };
         let questions = asked.iter().enumerate().map(show).collect::<Result<Vec<String>, Failure>>()?;
