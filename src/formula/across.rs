@@ -127,7 +127,7 @@ impl Eval<'_> {
         let columns = self.args(slot, scope)?;
         let numbers = self.all_numbers(&columns, slot, scope)?;
         let x = &numbers[0];
-        if *along == Along::Tokens && !matches!(x.layout.within, Within::Many { .. }) {
+        if *along == Along::Tokens && !matches!(x.layout.within, Within::Many { .. }) && x.layout.outer(self.rows(scope)) > 0 {
             return Err(self.error(slot, scope, None, Cause::NotAList));
         }
         let ddof = numbers.get(1).map_or(0.0, |d| d.values[0]);

@@ -94,6 +94,8 @@ impl Type {
             | (Type::Dialogue, Type::Sequence)
             | (Type::Model | Type::Scorer | Type::Critic, Type::Network)
             | (Type::Network, Type::Model | Type::Scorer | Type::Critic) => true,
+            // what runs along tokens runs along a list
+            (list, Type::Tokens) if list.is_numbers() => true,
             (Type::Optional(a), Type::Optional(b)) | (Type::List(a), Type::List(b)) => a.fits(b),
             (a, Type::Optional(b)) => a.fits(b),
             (Type::Words(a), Type::Words(b)) => a.iter().all(|word| b.contains(word)),
