@@ -79,6 +79,11 @@ const CASES: &[(&str, &str, Setup)] = &[
         "… x = rows.filter(.by == \"you\")\n    seen = x.measure(n: count(over: all))\n    expect seen.n > 3",
         Folder::rows,
     ),
+    ("data::unanswered", "… x = rows.ask(question: .prompt, answers: [\"yes\", \"no\"], sheet: \"people.jsonl\")", Folder::rows),
+    ("data::answers", "… x = rows.ask(question: .prompt, answers: [\"yes\", \"no\"], sheet: \"people.jsonl\")", |f| {
+        f.rows();
+        f.write("people.jsonl", json!({"question": "Story 0: ", "answer": "perhaps", "rater": "ann"}).to_string() + "\n");
+    }),
     ("data::too_few_pairs", "… x = bag_of_words(rows)", |f| {
         f.write("prefs.jsonl", "{\"prompt\": \"a\", \"chosen\": \"\", \"rejected\": \"\", \"by\": \"me\"}\n");
     }),
@@ -159,6 +164,8 @@ const CASES: &[(&str, &str, Setup)] = &[
         f.all();
         f.write("model/tokenizer_config.json", "{\"add_bos_token\": false}");
     }),
+    ("model::depth", "…… x = rows.with(y: base.hidden(.chosen, 9))", Folder::all),
+    ("model::direction", "…… x = base.steer(rows, direction: [1, 2])", Folder::all),
     ("model::too_long", "…… x = rows.with(y: base.sample(\"w5\"))", Folder::gpt2),
     ("model::no_projection", "…… x = base.dpo(rows, lora: 2, lora_targets: [gate_proj], steps: 1)", Folder::gpt2),
     ("model::no_gguf", "x = load_model(\"model\")\n    export x to \"x.gguf\"", |f| {

@@ -449,3 +449,26 @@ fn renaming_a_state_means_nothing() {
     assert_eq!(means(&def("a")), means(&def("b")));
     assert_ne!(means(&def("a")), means(&loss(score("x"))));
 }
+
+// Lists of rows.
+
+#[test]
+fn rows_come_together_and_apart() {
+    let list = |x: &[f64]| Cell::List(x.iter().map(|x| Cell::Float(*x)).collect());
+    let rows = table(&[
+        ("key", texts(&["a", "b", "a"])),
+        ("x", floats(&[1.0, 2.0, 5.0])),
+        ("h", vec![list(&[0.0, 1.0]), list(&[9.0, 9.0]), list(&[2.0, 3.0])]),
+    ]);
+    let own = by(&["key"]);
+    assert_eq!(column(&over("gathered", &[col("x")], own.clone()), &rows), [list(&[1.0, 5.0]), list(&[2.0]), list(&[1.0, 5.0])]);
+    assert_eq!(column(&over("gathered", &[col("x")], Axis::All), &rows)[1], list(&[1.0, 2.0, 5.0]));
+    let mean = column(&over("centroid", &[col("h")], own), &rows);
+    assert_eq!((&mean[0], &mean[1]), (&list(&[1.0, 2.0]), &list(&[9.0, 9.0])));
+    assert_eq!(numbers(&word("cluster", &[col("h"), num(2.0)]), &rows), [0.0, 1.0, 0.0]);
+    // a list of numbers takes part in arithmetic item by item
+    let gathered = over("gathered", &[col("x")], Axis::All);
+    assert_eq!(numbers(&word(">=", &[gathered, col("x")]).sum(), &rows), [3.0, 2.0, 1.0]);
+    let uneven = table(&[("h", vec![list(&[0.0]), list(&[9.0, 9.0])])]);
+    assert!(eval::column(&over("centroid", &[col("h")], Axis::All).0, &uneven, [0; 2], &mut Asked::default()).is_err());
+}

@@ -86,16 +86,26 @@ fn library(word: &str) -> Vec<String> {
 
 #[test]
 fn every_stage_and_objective_is_run() {
-    let inside = ["nll_loss", "bt_loss", "dpo_loss", "kto_loss", "ppo_loss", "grpo_loss", "rloo_loss"];
-    let called = |name: &str| RECIPE.contains(&format!("{name}("));
+    let inside = [
+        "nll_loss", "bt_loss", "dpo_loss", "kto_loss", "ppo_loss", "grpo_loss", "rloo_loss", "a2c_loss", "rated_hinge_loss", "said_cases",
+        "under_rules", "probed",
+    ];
+    // objectives of numbers alone, which no network stage takes
+    let numbers = ["length_controlled_loss", "strengths_loss"];
+    let evidence = fs::read_to_string("tests/stages/evidence.align").expect("a recipe");
+    let called = |name: &str| [RECIPE, &evidence].iter().any(|r| r.contains(&format!("{name}("))) || numbers.contains(&name);
     let missing = |names: Vec<String>| names.into_iter().filter(|n| !called(n) && !inside.contains(&n.as_str())).collect::<Vec<_>>();
     assert_eq!(missing(library("stage")), Vec::<String>::new());
     assert_eq!(missing(library("objective")), Vec::<String>::new());
 
     let folder = quickstart("all.align", RECIPE);
-    let outcome = align(folder.path(), &["run", "all.align", "--device", "cpu"]);
-    assert!(outcome.1, "{}", outcome.0);
-    assert!(outcome.0.contains("all 3 expectations hold"), "{}", outcome.0);
+    fs::copy("tests/stages/rules.jsonl", folder.path().join("rules.jsonl")).expect("copied");
+    for (recipe, count) in [(RECIPE, 3), (&evidence, 5)] {
+        fs::write(folder.path().join("all.align"), recipe).expect("written");
+        let outcome = align(folder.path(), &["run", "all.align", "--device", "cpu"]);
+        assert!(outcome.1, "{}", outcome.0);
+        assert!(outcome.0.contains(&format!("all {count} expectations hold")), "{}", outcome.0);
+    }
 }
 
 /// A step of more rows than a batch holds. Rows that wait for nobody go through batch by batch; a gradient across the

@@ -47,6 +47,8 @@ pub(super) enum Command {
     Generate(GenerateArgs),
     /// Show what a network thinks of a text, token by token
     Score(ScoreArgs),
+    /// Answer the questions that a run has for people
+    Ask(AskArgs),
     /// Show what a data file holds, and how a recipe reads it
     Data(DataArgs),
     /// Start a recipe from one of a short list
@@ -394,6 +396,15 @@ pub(super) struct ScoreArgs {
     pub(super) from: FromArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct AskArgs {
+    /// The sheet of answers that the recipe names
+    pub(super) sheet: PathBuf,
+    /// Who answers
+    #[arg(long, value_name = "NAME", default_value = "me")]
+    pub(super) rater: String,
 }
 
 #[derive(Args, Debug)]

@@ -3,6 +3,7 @@
 //! 0 done; 1 the recipe is wrong, or a stage or an expectation failed; 2 usage; 130 interrupted, with a checkpoint.
 
 mod args;
+mod ask;
 mod check;
 mod data;
 mod device;
@@ -70,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Chat(args) => talk::chat(&args),
         Command::Generate(args) => talk::generate(&args),
         Command::Score(args) => score::score(&args),
+        Command::Ask(args) => ask::ask(&args),
         Command::Data(args) => data::data(&args),
         Command::New(args) => starter::new(&args),
         Command::Completions(args) => starter::completions(&args),

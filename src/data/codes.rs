@@ -44,6 +44,11 @@ pub const ROWS: &[(&str, &str)] = &[
     ),
     ("align::data::weights", "The weights of a mixture do not fit its tables."),
     ("align::data::not_a_number", "A row that should be compared or measured has no number."),
+    ("align::data::answers", "A sheet of people's answers has a line that is no answer, or an answer that was not asked for."),
+    (
+        "align::data::unanswered",
+        "Questions wait for people. `align ask` goes through them in the terminal; a run after that goes on from there.",
+    ),
     ("align::data::nothing_to_measure", "A table without rows has no metrics."),
     ("align::data::too_few_pairs", "A bag of words was to be fitted to pairs whose texts share no words."),
 ];

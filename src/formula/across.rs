@@ -11,6 +11,7 @@ use super::column::{Column, Layout, Numbers, Within};
 use super::eval::Eval;
 use super::failure::{Cause, EvalError};
 use super::key;
+use super::likeness;
 use super::number::Scalar;
 use super::program::{Along, Slot};
 use super::reduce::Reduction;
@@ -115,6 +116,9 @@ impl Eval<'_> {
             }
             Kind::Rows(Rows::Dice) => self.dice(slot, scope, along),
             Kind::Rows(Rows::DistinctNgrams) => self.distinct_ngrams(slot, scope, along),
+            Kind::Rows(Rows::Gathered) => self.gathered(slot, scope, along),
+            Kind::Rows(Rows::Centroid) => self.centroid(slot, scope, along),
+            Kind::Rows(Rows::SelfBleu) => self.self_bleu(slot, scope, along),
             _ => unreachable!("only reductions and row words take `over:`"),
         }
     }
@@ -123,7 +127,7 @@ impl Eval<'_> {
         let columns = self.args(slot, scope)?;
         let numbers = self.all_numbers(&columns, slot, scope)?;
         let x = &numbers[0];
-        if *along == Along::Tokens && !matches!(x.layout.within, Within::Many { .. }) {
+        if *along == Along::Tokens && !matches!(x.layout.within, Within::Many { .. }) && x.layout.outer(self.rows(scope)) > 0 {
             return Err(self.error(slot, scope, None, Cause::NotAList));
         }
         let ddof = numbers.get(1).map_or(0.0, |d| d.values[0]);
@@ -246,6 +250,76 @@ impl Eval<'_> {
             return Ok(Column::once(Cell::Float(shares.first().copied().unwrap_or(1.0))));
         }
         Ok(Column::Numbers(Numbers::rows(shares, Scalar::Float)))
+    }
+
+    /// The values of each group's rows, or of all rows, in a list.
+    fn gathered(&mut self, slot: Slot, scope: usize, along: &Along) -> Result<Column, EvalError> {
+        let column = self.get(self.program.nodes[slot].args[0], scope)?;
+        let list = |members: &[usize]| Cell::List(members.iter().map(|&row| column.cell(row)).collect());
+        let members = self.members(scope, along)?;
+        let Along::Columns(columns) = along else { return Ok(Column::once(list(&members[0]))) };
+        let (groups, lists) = (self.groups(columns, scope)?, members.iter().map(|m| list(m)).collect::<Vec<Cell>>());
+        Ok(Column::from_cells(groups.of.iter().map(|&g| lists[g].clone()).collect(), true))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    fn centroid(&mut self, slot: Slot, scope: usize, along: &Along) -> Result<Column, EvalError> {
+        let columns = self.args(slot, scope)?;
+        let numbers = self.all_numbers(&columns, slot, scope)?;
+        let (rows, members) = (self.rows(scope), self.members(scope, along)?);
+        let mut of = vec![Cell::None; rows];
+        for members in members.iter().filter(|m| !m.is_empty()) {
+            let mut sums = vec![0.0; numbers[0].row(members[0]).len()];
+            for &row in members {
+                if numbers[0].row(row).len() != sums.len() {
+                    return Err(self.error(slot, scope, Some(row), Cause::NotAList));
+                }
+                sums.iter_mut().zip(numbers[0].row(row)).for_each(|(sum, x)| *sum += x);
+            }
+            let mean = Cell::List(sums.iter().map(|sum| Cell::Float(sum / members.len() as f64)).collect());
+            members.iter().for_each(|&row| of[row] = mean.clone());
+        }
+        if matches!(along, Along::Columns(_)) {
+            return Ok(Column::from_cells(of, true));
+        }
+        Ok(Column::once(of.pop().unwrap_or_else(|| Cell::List([].into()))))
+    }
+
+    fn self_bleu(&mut self, slot: Slot, scope: usize, along: &Along) -> Result<Column, EvalError> {
+        let (per_row, cells) = self.cells(&self.program.nodes[slot].args, scope)?;
+        let mut bleu = vec![0.0; self.rows(scope)];
+        for members in self.members(scope, along)? {
+            let (mut texts, mut n) = (Vec::with_capacity(members.len()), 1);
+            for &row in &members {
+                let args = &cells[if per_row { row } else { 0 }];
+                let read = text_of(&args[0]).and_then(|text| Ok((text, run_length(&args[1])?)));
+                let (text, longest) = read.map_err(|e| self.error(slot, scope, Some(row), e))?;
+                texts.push(&**text);
+                n = longest;
+            }
+            let found = likeness::bleu_against_others(&texts, n);
+            members.iter().zip(found).for_each(|(&row, x)| bleu[row] = x);
+        }
+        Ok(Column::Numbers(Numbers::rows(bleu, Scalar::Float)))
+    }
+
+    /// The cluster of every row's list of numbers.
+    pub(super) fn cluster(&mut self, slot: Slot, scope: usize) -> Result<Column, EvalError> {
+        let columns = self.args(slot, scope)?;
+        let numbers = self.all_numbers(&columns, slot, scope)?;
+        let rows = self.rows(scope);
+        let vectors: Vec<&[f64]> = (0..rows).map(|row| numbers[0].row(row)).collect();
+        if let Some(row) = vectors.iter().position(|v| v.len() != vectors[0].len()) {
+            return Err(self.error(slot, scope, Some(row), Cause::NotAList));
+        }
+        let count = numbers[1].values.first().copied().unwrap_or(1.0);
+        if count < 1.0 || count.is_nan() {
+            return Err(self.error(slot, scope, None, Cause::NotPositive { word: "cluster", found: count }));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, and a float cast saturates")]
+        let found = likeness::clusters(&vectors, count as usize, self.inputs.key);
+        let cell = |cluster: usize| Cell::Int(i64::try_from(cluster).unwrap_or(i64::MAX));
+        Ok(Column::from_cells(found.into_iter().map(cell).collect(), true))
     }
 
     pub(super) fn aggregate(&mut self, slot: Slot, scope: usize, aggregate: Aggregate) -> Result<Column, EvalError> {

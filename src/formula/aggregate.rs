@@ -79,6 +79,61 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Estimate {
     estimate(rho, a.len(), (z - half).tanh(), (z + half).tanh())
 }
 
+/// τ-b: pairs that both columns order alike less those they order otherwise, over the geometric mean of the pairs that
+/// either tells apart. Kendall 1945. Interval: Fieller, Hartley & Pearson 1957, variance 0.437 / (n − 4) of artanh τ.
+pub fn kendall(a: &[f64], b: &[f64]) -> Estimate {
+    let (mut alike, mut in_a, mut in_b) = (0.0, 0.0, 0.0);
+    let order = |x: f64, y: f64| if x == y { 0.0 } else { (x - y).signum() };
+    for i in 0..a.len() {
+        for j in 0..i {
+            let (x, y) = (order(a[i], a[j]), order(b[i], b[j]));
+            alike += x * y;
+            in_a += x * x;
+            in_b += y * y;
+        }
+    }
+    let spread: f64 = in_a * in_b;
+    let tau = if spread > 0.0 { alike / spread.sqrt() } else { 0.0 };
+    correlation(tau, a.len(), 0.437 / (real(a.len()) - 4.0))
+}
+
+/// Product-moment correlation, 0 where a column does not vary. Interval: Fisher 1921.
+pub fn pearson(a: &[f64], b: &[f64]) -> Estimate {
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / real(x.len().max(1));
+    let (ma, mb) = (mean(a), mean(b));
+    let cross = |x: &[f64], mx: f64, y: &[f64], my: f64| x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum::<f64>();
+    let spread = (cross(a, ma, a, ma) * cross(b, mb, b, mb)).sqrt();
+    let r = if spread > 0.0 { cross(a, ma, b, mb) / spread } else { 0.0 };
+    correlation(r, a.len(), 1.0 / (real(a.len()) - 3.0))
+}
+
+/// A correlation with the interval of its artanh, which knows nothing where there are too few rows.
+fn correlation(r: f64, n: usize, variance: f64) -> Estimate {
+    if variance <= 0.0 || !variance.is_finite() {
+        return estimate(r, n, -1.0, 1.0);
+    }
+    let (half, z) = (Z95 * variance.sqrt(), r.clamp(-1.0 + 1e-15, 1.0 - 1e-15).atanh());
+    estimate(r, n, (z - half).tanh(), (z + half).tanh())
+}
+
+/// Agreement of two raters' labels beyond chance, (p_o − p_e) / (1 − p_e); 1 where both give one and the same label
+/// throughout. Cohen 1960, and its standard error there.
+pub fn kappa(a: &[f64], b: &[f64]) -> Estimate {
+    let n = real(a.len().max(1));
+    let share = |x: &[f64], label: f64| real(x.iter().filter(|y| **y == label).count()) / n;
+    let observed = real(a.iter().zip(b).filter(|(x, y)| x == y).count()) / n;
+    let mut labels = a.to_vec();
+    labels.sort_by(f64::total_cmp);
+    labels.dedup();
+    let expected: f64 = labels.iter().map(|label| share(a, *label) * share(b, *label)).sum();
+    if expected >= 1.0 {
+        return estimate(1.0, a.len(), -1.0, 1.0);
+    }
+    let kappa = (observed - expected) / (1.0 - expected);
+    let half = Z95 * (observed * (1.0 - observed) / n).sqrt() / (1.0 - expected);
+    estimate(kappa, a.len(), (kappa - half).max(-1.0), (kappa + half).min(1.0))
+}
+
 /// 1-based ranks, ties sharing their mean.
 fn ranks(x: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..x.len()).collect();
@@ -118,5 +173,22 @@ mod tests {
     fn rank_correlation() {
         close(spearman(&[1.0, 2.0, 3.0, 4.0, 5.0], &[20.0, 10.0, 40.0, 30.0, 50.0]).mean, 0.8);
         close(spearman(&[1.0, 1.0], &[1.0, 2.0]).mean, 0.0);
+    }
+
+    /// By hand: of six pairs five agree and one does not, none tied: (5 − 1) / 6.
+    #[test]
+    fn pairs_in_order() {
+        close(kendall(&[1.0, 2.0, 3.0, 4.0], &[1.0, 3.0, 2.0, 4.0]).mean, 4.0 / 6.0);
+        close(kendall(&[1.0, 1.0], &[1.0, 2.0]).mean, 0.0);
+        close(pearson(&[1.0, 2.0, 3.0], &[-2.0, -4.0, -6.0]).mean, -1.0);
+        let few = pearson(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0]);
+        assert!((few.lower95, few.upper95) == (-1.0, 1.0), "{few:?}");
+    }
+
+    #[test]
+    fn agreement_beyond_chance() {
+        close(kappa(&[0.0, 1.0, 0.0, 1.0], &[0.0, 1.0, 1.0, 0.0]).mean, 0.0);
+        close(kappa(&[2.0, 2.0], &[2.0, 2.0]).mean, 1.0);
+        close(kappa(&[0.0, 1.0], &[1.0, 0.0]).mean, -1.0);
     }
 }

@@ -121,7 +121,8 @@ fn distinct(keys: &[Key]) -> (Vec<usize>, Vec<usize>) {
 
 fn fits(gives: Gives, answer: &Cell) -> bool {
     match gives {
-        Gives::PerToken => matches!(answer, Cell::Tokens(_)),
+        Gives::PerToken | Gives::Lens => matches!(answer, Cell::Tokens(_)),
+        Gives::Inside => matches!(answer, Cell::List(_)),
         Gives::Score => answer.number().is_some(),
         Gives::Sample => matches!(answer, Cell::Completion(_)),
     }
@@ -129,7 +130,8 @@ fn fits(gives: Gives, answer: &Cell) -> bool {
 
 fn expected(gives: Gives) -> &'static str {
     match gives {
-        Gives::PerToken => "numbers per token",
+        Gives::PerToken | Gives::Lens => "numbers per token",
+        Gives::Inside => "a list",
         Gives::Score => "a number",
         Gives::Sample => "a completion",
     }

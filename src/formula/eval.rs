@@ -24,7 +24,7 @@ use super::words::{Kind, Word};
 /// A batched question to a network.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// `logp`, `entropy`, `value`, `score` or `sample`.
+    /// A word of kind [`Kind::Network`].
     pub word: &'static str,
     pub network: &'a Network,
     pub when: When,
@@ -38,7 +38,7 @@ pub struct Call<'a> {
 /// Everything that formulas ask of the world around them.
 pub trait Networks {
     /// Answers for all rows at once: `rows[i]` holds the word's arguments after the network. `Tokens` for `logp`,
-    /// `entropy` and `value`, `Float` for `score`, `Completion` for `sample`.
+    /// `entropy`, `value` and `lens`, `Float` for `score`, `Completion` for `sample`, a list for what is read inside.
     ///
     /// # Errors
     /// When the network cannot be asked; the formula's place is added by the caller.
@@ -239,6 +239,7 @@ impl<'a> Eval<'a> {
             Kind::Layout(layout) => self.layout(slot, scope, layout),
             Kind::Aggregate(aggregate) => self.aggregate(slot, scope, aggregate),
             Kind::Distinct => self.distinct(slot, scope),
+            Kind::Cluster => self.cluster(slot, scope),
             Kind::Reduction(_) | Kind::Rows(_) | Kind::Network(_) | Kind::Old => unreachable!("lowered to an op of its own"),
         }
     }

@@ -90,16 +90,17 @@ impl Infer<'_> {
         let args = self.joined(slot);
         let words::Kind::Network(gives) = word.kind else { unreachable!("only network words are calls") };
         let trained = !matches!(network, Network::Artifact(_));
-        if trained && gives == Gives::Sample {
+        if trained && matches!(gives, Gives::Sample | Gives::Lens | Gives::Inside) {
             self.refuse(slot, Refusal::AsksTrained { word: word.name });
         }
         let first = self.program.nodes[slot].args[0];
         if args.changes == Changes::Present || matches!(args.shape, Shape::Token(_) | Shape::Ends) {
             self.refuse(slot, Refusal::SequenceChanges);
         }
-        let shape = if gives == Gives::PerToken { Shape::Token(self.sequence(first)) } else { Shape::Row };
+        let shape = if gives.per_token() { Shape::Token(self.sequence(first)) } else { Shape::Row };
+        let inner = if gives == Gives::Inside { Inner::List } else { Inner::One };
         let present = trained && when == When::Now;
-        Form { shape, inner: Inner::One, changes: if present { Changes::Present } else { args.changes }, gradient: present }
+        Form { shape, inner, changes: if present { Changes::Present } else { args.changes }, gradient: present }
     }
 
     /// What names the tokens of a sequence: of `after(d, c)` the completion, whatever it answers.
@@ -123,7 +124,7 @@ impl Infer<'_> {
                 let form = self.joined(slot);
                 Form { shape: Shape::Table, inner: Inner::One, ..form }
             }
-            words::Kind::Distinct => Form { shape: Shape::Row, inner: Inner::One, ..self.joined(slot) },
+            words::Kind::Distinct | words::Kind::Cluster => Form { shape: Shape::Row, inner: Inner::One, ..self.joined(slot) },
             _ => Form { inner: Inner::Unknown, ..self.joined(slot) },
         }
     }
@@ -209,7 +210,8 @@ impl Infer<'_> {
         }
         match rows {
             Rows::Count | Rows::Dice | Rows::DistinctNgrams => Form { shape: axis, inner: Inner::One, changes, gradient: false },
-            Rows::Rank => Form { shape: Shape::Row, inner: Inner::One, changes, gradient: false },
+            Rows::Gathered | Rows::Centroid => Form { shape: axis, inner: Inner::List, changes, gradient: false },
+            Rows::Rank | Rows::SelfBleu => Form { shape: Shape::Row, inner: Inner::One, changes, gradient: false },
             Rows::ArgMax => Form { shape: axis, inner: form.inner, changes, gradient: self.gradient(&node.args[..1]) },
             Rows::Shifted => Form { shape: Shape::Row, inner: form.inner, changes, gradient: self.gradient(&node.args[..1]) },
         }

@@ -85,7 +85,8 @@ impl Eval<'_> {
         let columns = self.args(slot, scope)?;
         let numbers = self.all_numbers(&columns, slot, scope)?;
         let (layout, places) = self.broadcast(slot, scope, &numbers)?;
-        if !matches!(layout.within, Within::Many { .. }) {
+        // of no rows nobody can say whether they would hold lists
+        if !matches!(layout.within, Within::Many { .. }) && layout.outer(self.rows(scope)) > 0 {
             return Err(self.error(slot, scope, None, Cause::NotAList));
         }
         let outer = layout.outer(self.rows(scope));

@@ -107,7 +107,7 @@ impl Node {
             Op::Over { word, along: Along::Columns(_) | Along::Batch | Along::All } => {
                 !matches!(word.kind, words::Kind::Rows(words::Rows::Dice))
             }
-            Op::Word(word) => matches!(word.kind, words::Kind::Aggregate(_) | words::Kind::Distinct),
+            Op::Word(word) => matches!(word.kind, words::Kind::Aggregate(_) | words::Kind::Distinct | words::Kind::Cluster),
             _ => false,
         }
     }

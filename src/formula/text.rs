@@ -262,6 +262,12 @@ pub(super) fn after(args: &[Cell]) -> Answer {
     Ok(Cell::Sequence(Arc::new(Sequence { prompt: dialogue_of(&args[0])?, completion: Some(completion) })))
 }
 
+/// A text as a completion that goes on behind it.
+pub(super) fn begun(args: &[Cell]) -> Answer {
+    let text = text_of(&args[0])?.clone();
+    Ok(Cell::Completion(Arc::new(Completion { finished: false, ..Completion::written(text) })))
+}
+
 /// A value inside a template.
 pub fn in_template(cell: &Cell) -> Result<String, TextError> {
     Ok(match cell {

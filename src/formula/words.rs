@@ -7,6 +7,7 @@ use crate::value::Cell;
 
 use super::aggregate::{self, Aggregate};
 use super::apply;
+use super::lists;
 use super::number::{self, Number};
 use super::reduce::{self, Reduction};
 use super::text::{self, TextError};
@@ -37,6 +38,8 @@ pub enum Kind {
     Rows(Rows),
     /// True for rows whose text is not much like an earlier row's.
     Distinct,
+    /// The cluster of each row's list among those of all rows.
+    Cluster,
     /// One row's texts, dialogues and lists.
     Text(fn(&[Cell]) -> Result<Cell, TextError>),
     /// Facts of a sequence's layout.
@@ -72,6 +75,12 @@ pub enum Rows {
     Dice,
     /// Over `row` every text by itself, else the texts of the axis together.
     DistinctNgrams,
+    /// The values of the axis in a list.
+    Gathered,
+    /// The mean of the axis' lists.
+    Centroid,
+    /// Every text against the others of the axis.
+    SelfBleu,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +98,17 @@ pub enum Network {
     Score,
     /// A completion by chance: equal prompts get different answers.
     Sample,
+    /// A number per scored token read within a finished network.
+    Lens,
+    /// A list per sequence read within a finished network.
+    Inside,
+}
+
+impl Network {
+    /// Whether it gives a number per scored token.
+    pub fn per_token(self) -> bool {
+        matches!(self, Self::PerToken | Self::Lens)
+    }
 }
 
 /// Every word, grouped by kind.
@@ -140,7 +160,17 @@ pub static WORDS: &[Word] = &[
     over("shifted", 2, Kind::Rows(Rows::Shifted)),
     over("dice", 1, Kind::Rows(Rows::Dice)),
     over("distinct_ngrams", 2, Kind::Rows(Rows::DistinctNgrams)),
+    over("gathered", 1, Kind::Rows(Rows::Gathered)),
+    over("centroid", 1, Kind::Rows(Rows::Centroid)),
+    over("self_bleu", 2, Kind::Rows(Rows::SelfBleu)),
     plain("distinct", 2, Kind::Distinct),
+    plain("cluster", 2, Kind::Cluster),
+    plain("rows", 1, Kind::Text(lists::rows)),
+    plain("items", 1, Kind::Text(lists::items)),
+    plain("words", 1, Kind::Text(lists::words)),
+    plain("without", 2, Kind::Text(lists::without)),
+    plain("place", 2, Kind::Text(lists::place)),
+    plain("shared_words", 2, Kind::Text(lists::shared_words)),
     plain("..", 2, Kind::Text(text::range)),
     plain("system", 1, Kind::Text(text::system)),
     plain("user", 1, Kind::Text(text::user)),
@@ -162,6 +192,7 @@ pub static WORDS: &[Word] = &[
     plain("number", 1, Kind::Text(text::number)),
     plain("joined", 2, Kind::Text(text::joined)),
     plain("after", 2, Kind::Text(text::after)),
+    plain("begun", 1, Kind::Text(text::begun)),
     plain("length", 1, Kind::Layout(Layout::Length)),
     plain("finished", 1, Kind::Layout(Layout::Finished)),
     plain("logp", 2, Kind::Network(Network::PerToken)),
@@ -170,9 +201,18 @@ pub static WORDS: &[Word] = &[
     // `score(m, s, head)`, `sample(m, d, sampling)`: the last one may be left out.
     Word { name: "score", args: (2, 3), over: false, kind: Kind::Network(Network::Score) },
     Word { name: "sample", args: (2, 3), over: false, kind: Kind::Network(Network::Sample) },
+    plain("lens", 3, Kind::Network(Network::Lens)),
+    plain("hidden", 4, Kind::Network(Network::Inside)),
+    plain("attention", 4, Kind::Network(Network::Inside)),
+    plain("saliency", 3, Kind::Network(Network::Inside)),
+    plain("patched", 4, Kind::Network(Network::Inside)),
+    plain("swaps", 4, Kind::Network(Network::Inside)),
     plain("ece", 2, Kind::Aggregate(aggregate::ece)),
     plain("auroc", 2, Kind::Aggregate(aggregate::auroc)),
     plain("spearman", 2, Kind::Aggregate(aggregate::spearman)),
+    plain("kendall", 2, Kind::Aggregate(aggregate::kendall)),
+    plain("pearson", 2, Kind::Aggregate(aggregate::pearson)),
+    plain("kappa", 2, Kind::Aggregate(aggregate::kappa)),
     plain("old", 1, Kind::Old),
 ];
 

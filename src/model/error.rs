@@ -52,6 +52,8 @@ pub const CODES: &[(&str, &str)] = &[
         "align::model::wrong_head",
         "A network was asked for what its head does not give: a scorer for log-probs, a language model for a score.",
     ),
+    ("align::model::depth", "A layer or head was asked for that the network does not have. Layer 0 is the embeddings."),
+    ("align::model::direction", "A direction has as many numbers as a network's states, and a length."),
     ("align::model::nothing_to_read", "A text has no token at all, and a network reads at least one."),
     (
         "align::model::too_long",
@@ -113,6 +115,10 @@ pub enum ModelError {
     TokenOutside { id: u32, vocabulary: usize },
     #[error("the network has a {found} head where a {expected} head is needed")]
     WrongHead { expected: &'static str, found: &'static str },
+    #[error("{what} {asked} is asked for, and the network's last is {most}")]
+    Depth { what: &'static str, asked: usize, most: usize },
+    #[error("the network cannot be steered along this direction: {reason}")]
+    Direction { reason: String },
     #[error("a text without a single token cannot be read")]
     NothingToRead,
     #[error("a text of {tokens} tokens is asked for, and the network has positions for {most}")]
@@ -168,6 +174,8 @@ impl ModelError {
             Self::Encode { .. } => "align::model::encode",
             Self::TokenOutside { .. } => "align::model::token_outside",
             Self::WrongHead { .. } => "align::model::wrong_head",
+            Self::Depth { .. } => "align::model::depth",
+            Self::Direction { .. } => "align::model::direction",
             Self::NothingToRead => "align::model::nothing_to_read",
             Self::TooLong { .. } => "align::model::too_long",
             Self::Frozen => "align::model::frozen",

@@ -218,6 +218,37 @@ fn block(
     rec.add(sum, added)
 }
 
+/// The states in front of the first block, (T, C).
+pub(super) fn embedded(rec: &mut Recorder<'_>, spec: &ModelSpec, tensors: &Tensors, tokens: Tokens) -> View {
+    let x = rec.embed(tokens.ids, tensors.embedding, spec.embedding_scale);
+    let (Some(positions), Some(table)) = (tokens.learned, tensors.positions) else { return x };
+    let position = rec.embed(positions, table, 1.0);
+    rec.add(x, position)
+}
+
+/// Records some blocks for the states x (T, C) of all tokens; activations stay.
+pub(super) fn some_blocks(
+    rec: &mut Recorder<'_>,
+    spec: &ModelSpec,
+    tensors: &Tensors,
+    (tokens, blocks): (Tokens, std::ops::Range<usize>),
+    x: View,
+) -> View {
+    blocks.fold(x, |x, index| block(rec, spec, (index, &tensors.blocks[index]), (tokens, None), x, &mut NoMemory))
+}
+
+/// What the head reads of states (N, C).
+pub(super) fn final_norm(rec: &mut Recorder<'_>, spec: &ModelSpec, tensors: &Tensors, x: View) -> View {
+    normed(rec, spec, x, Some(tensors.final_norm))
+}
+
+/// Queries (T, H D) and keys (T, Hkv D) of a block as its attention compares them.
+pub(super) fn compared(rec: &mut Recorder<'_>, spec: &ModelSpec, tensors: &Tensors, (tokens, index): (Tokens, usize), x: View) -> [View; 2] {
+    let a = normed(rec, spec, x, tensors.blocks[index].attention_norm);
+    let [q, k, _] = inputs(rec, spec, (index, &tensors.blocks[index]), tokens, a);
+    [q, k]
+}
+
 /// Records everything up to the final norm: the rows `needed` of the hidden states (T, C), `None` for all. With
 /// `keep`, activations stay for a backward pass; without, blocks share their memory.
 pub(super) fn decoder(
@@ -228,11 +259,7 @@ pub(super) fn decoder(
     memory: &mut impl Memory,
     keep: bool,
 ) -> View {
-    let mut x = rec.embed(tokens.ids, tensors.embedding, spec.embedding_scale);
-    if let (Some(positions), Some(table)) = (tokens.learned, tensors.positions) {
-        let position = rec.embed(positions, table, 1.0);
-        x = rec.add(x, position);
-    }
+    let mut x = embedded(rec, spec, tensors, tokens);
     for (index, tensors) in tensors.blocks.iter().enumerate() {
         let tokens = (tokens, needed.filter(|_| index + 1 == spec.layers));
         if keep {

@@ -279,7 +279,11 @@ impl<'a> Elaborator<'a> {
             BinaryOp::Equal | BinaryOp::NotEqual => self.equality(op, a, b, span),
             BinaryOp::Less | BinaryOp::LessEqual | BinaryOp::Greater | BinaryOp::GreaterEqual => {
                 let (a, b) = (self.numeric(a, scope)?, self.numeric(b, scope)?);
-                let ty = if [&a.ty, &b.ty].contains(&&Type::Tokens) { Type::Tokens } else { Type::Bool };
+                let ty = match [&a.ty, &b.ty] {
+                    tys if tys.contains(&&Type::Tokens) => Type::Tokens,
+                    tys if tys.iter().any(|ty| ty.is_numbers()) => Type::List(Box::new(Type::Bool)),
+                    _ => Type::Bool,
+                };
                 self.word(op.symbol(), vec![a, b], ty, span)
             }
             _ => self.arithmetic(op, a, b, span, scope),
@@ -307,6 +311,7 @@ impl<'a> Elaborator<'a> {
         let (a, b) = (self.numeric(a, scope)?, self.numeric(b, scope)?);
         let ty = match (&a.ty, &b.ty) {
             (Type::Tokens, _) | (_, Type::Tokens) => Type::Tokens,
+            (a, b) if a.is_numbers() || b.is_numbers() => Type::List(Box::new(Type::Float)),
             (Type::Int, Type::Int) if !matches!(op, BinaryOp::Divide | BinaryOp::Power) => Type::Int,
             _ => Type::Float,
         };
@@ -367,7 +372,7 @@ impl<'a> Elaborator<'a> {
 
     /// A number, tokens' numbers, or a scorer's number for the row at hand.
     pub fn numeric(&mut self, value: Typed, scope: &Scope<'a>) -> Outcome<Typed> {
-        if value.ty.is_number() || value.ty == Type::Tokens {
+        if value.ty.is_number() || value.ty == Type::Tokens || value.ty.is_numbers() {
             return Ok(value);
         }
         if matches!(value.ty.unwrapped(), Type::Float | Type::Int) && matches!(value.ty, Type::Optional(_)) {

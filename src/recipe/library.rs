@@ -24,6 +24,12 @@ pub const STDLIB: &[(&str, &str)] = &[
     ("preference", include_str!("../../stdlib/preference.align")),
     ("rl", include_str!("../../stdlib/rl.align")),
     ("harm", include_str!("../../stdlib/harm.align")),
+    ("redteam", include_str!("../../stdlib/redteam.align")),
+    ("judge", include_str!("../../stdlib/judge.align")),
+    ("protocols", include_str!("../../stdlib/protocols.align")),
+    ("evidence", include_str!("../../stdlib/evidence.align")),
+    ("interpret", include_str!("../../stdlib/interpret.align")),
+    ("release", include_str!("../../stdlib/release.align")),
 ];
 
 /// The place of a file in [`Library::modules`].

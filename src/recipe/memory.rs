@@ -124,12 +124,12 @@ mod tests {
         fs::write(&path, "{\"x\": 1}\n").expect("written");
         let long_ago = SystemTime::now() - Duration::from_secs(60);
         fs::File::options().write(true).open(&path).and_then(|f| f.set_modified(long_ago)).expect("time set");
-        assert_eq!(memory.validated(&path, &row), []);
+        assert_eq!(memory.validated(&path, &row, false), []);
         assert!(memory.data.contains_key(&path), "what is settled is remembered");
         fs::write(&path, "{\"x\": \"one\"}\n").expect("written");
-        assert_eq!(memory.validated(&path, &row).len(), 1);
+        assert_eq!(memory.validated(&path, &row, false).len(), 1);
         let other = Row::from([("x".into(), Type::Text)]);
-        assert_eq!(memory.validated(&path, &other), []);
+        assert_eq!(memory.validated(&path, &other, false), []);
     }
 
     #[test]

@@ -180,6 +180,9 @@ impl<'a> Elaborator<'a> {
     fn number_line(&mut self, e: &'a crate::syntax::tree::Expr, inner: &Scope<'a>) -> Outcome<Formula> {
         let value = self.expression(e, inner, Some(&Type::Float))?;
         let value = self.numeric(value, inner)?;
+        if value.ty.is_numbers() {
+            return Err(self.report(Mistake::mismatch(None, value.ty.clone(), Type::Float, value.span)));
+        }
         value.as_formula().ok_or(Refused)
     }
 

@@ -94,6 +94,8 @@ impl Type {
             | (Type::Dialogue, Type::Sequence)
             | (Type::Model | Type::Scorer | Type::Critic, Type::Network)
             | (Type::Network, Type::Model | Type::Scorer | Type::Critic) => true,
+            // what runs along tokens runs along a list
+            (list, Type::Tokens) if list.is_numbers() => true,
             (Type::Optional(a), Type::Optional(b)) | (Type::List(a), Type::List(b)) => a.fits(b),
             (a, Type::Optional(b)) => a.fits(b),
             (Type::Words(a), Type::Words(b)) => a.iter().all(|word| b.contains(word)),
@@ -138,6 +140,11 @@ impl Type {
     /// Whether arithmetic may be done with it, one number at a time.
     pub fn is_number(&self) -> bool {
         matches!(self, Type::Int | Type::Float | Type::Estimate)
+    }
+
+    /// Whether it is a list of numbers, which arithmetic takes item by item.
+    pub fn is_numbers(&self) -> bool {
+        matches!(self, Type::List(item) if item.is_number() || **item == Type::Bool)
     }
 
     /// Whether it names a network.

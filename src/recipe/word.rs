@@ -50,7 +50,7 @@ impl<'a> Elaborator<'a> {
         if let Some(first) = args.first().filter(|_| is_named(signature.params[0].ty.as_ref(), "Any")) {
             self.check_operand(&signature.name.text, first, axis.as_ref())?;
         }
-        let ty = self.word_type(signature, &args, axis.as_ref(), scope)?;
+        let ty = self.word_type(signature, &args, axis.as_ref(), &Scope { generics: std::rc::Rc::new(generics), ..scope.clone() })?;
         match axis {
             None => self.word(word, args, ty, span),
             Some(axis) => {
@@ -95,7 +95,7 @@ impl<'a> Elaborator<'a> {
         let ty = operand.ty.unwrapped();
         let list = matches!(ty, Type::List(_));
         let number = ty.is_number() || matches!(ty, Type::Tokens | Type::Bool);
-        if matches!(&**word, "old" | "detach" | "shifted" | "arg_max") {
+        if matches!(&**word, "old" | "detach" | "shifted" | "arg_max" | "gathered" | "place") {
             return Ok(());
         }
         match axis {
@@ -132,6 +132,11 @@ impl<'a> Elaborator<'a> {
                 (Type::List(item), Some(Axis::Tokens)) if !item.is_number() && **item != Type::Bool => (**item).clone(),
                 _ => Type::Float,
             });
+        }
+        if let TypeKind::List(item) = &ty.kind {
+            if is_named(Some(item), "Same") {
+                return Ok(Type::List(Box::new(args[0].ty.clone())));
+            }
         }
         let inner = Scope { module: 0, ..scope.clone() };
         self.resolve(&inner, ty)

@@ -155,7 +155,7 @@ fn collect(name: String, stored: &Stored, found: &mut Vec<(String, Cell)>) {
     }
 }
 
-/// Formulas over artifacts only: expectations, conditions, late numbers.
+/// Formulas over artifacts only: expectations, conditions, late numbers and rows.
 pub(super) struct Values<'a>(pub(super) &'a Artifacts<'a>);
 
 impl Networks for Values<'_> {
@@ -170,8 +170,9 @@ impl Networks for Values<'_> {
     fn artifact(&mut self, output: &Output) -> Result<Cell, Unanswered> {
         match self.0.open(output).map_err(|unreadable| Stopped(unreadable.into()))? {
             Artifact::Value(cell) => Ok(cell),
+            Artifact::Table(table) => Ok(table.records()),
             Artifact::Missing => Err(format!("`{}` was not made", self.0.plan.shown(output)).into()),
-            Artifact::Network(_) | Artifact::Table(_) | Artifact::Record(_) => {
+            Artifact::Network(_) | Artifact::Record(_) => {
                 Err(format!("`{}` is no number", self.0.plan.shown(output)).into())
             }
         }

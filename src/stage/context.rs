@@ -114,13 +114,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// A number, estimate or text.
+    /// A number, estimate or text; a table's rows as a list of records.
     ///
     /// # Errors
     /// When the input is no value.
     pub fn cell(&self, output: &Output) -> Result<Cell, Failure> {
         match self.artifact(output)? {
             Artifact::Value(cell) => Ok(cell.clone()),
+            Artifact::Table(table) => Ok(table.records()),
             _ => Err(mismatch(output, "a value")),
         }
     }

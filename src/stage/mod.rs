@@ -4,6 +4,7 @@
 //! [`Product`] or a [`Failure`]. **Invariant:** equal calls with equal inputs and seed give equal bytes.
 
 mod adapter;
+pub mod ask;
 mod bag_of_words;
 mod batches;
 mod blank;
@@ -18,6 +19,7 @@ mod evaluate;
 mod explode;
 pub mod failure;
 mod filter;
+mod inside;
 mod keep;
 mod learner;
 mod load_data;
@@ -37,6 +39,7 @@ mod select;
 pub mod service;
 mod sizes;
 mod split;
+mod steer;
 mod train;
 mod with;
 
@@ -57,6 +60,7 @@ pub static PRIMITIVES: &[&dyn Primitive] = &[
     &load_scorer::LoadScorer,
     &adapter::LoadAdapter,
     &adapter::TakeAdapter,
+    &ask::Ask,
     &blank::Blank,
     &with::With,
     &select::Select,
@@ -71,6 +75,7 @@ pub static PRIMITIVES: &[&dyn Primitive] = &[
     &train::Train,
     &rl::Rl,
     &measure::Measure,
+    &steer::Steer,
     &keep::Keep,
 ];
 

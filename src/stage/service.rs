@@ -14,6 +14,7 @@ use crate::value::{Cell, Dialogue, Role, Sequence, Turn};
 
 use super::context::{Artifact, Context};
 use super::failure::Failure;
+use super::inside;
 
 /// Rows that one sampling call takes at most, so that an interrupted run stops soon.
 const SAMPLED_AT_ONCE: usize = 4096;
@@ -145,7 +146,7 @@ impl<'c> Service<'c> {
     /// Asks a frozen network what it was not asked before.
     fn recall(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
         let sequences: Option<Vec<Arc<Sequence>>> = rows.iter().map(|row| sequence_of(&row[0])).collect();
-        let Some(sequences) = sequences.filter(|_| call.word != "sample") else { return self.answer(net, call, rows) };
+        let Some(sequences) = sequences.filter(|_| rows.iter().all(|row| row.len() == 1)) else { return self.answer(net, call, rows) };
         let place = (net, call.word);
         let known = self.answers.entry(place).or_default();
         let new: Vec<usize> = (0..rows.len()).filter(|&row| !known.contains_key(&*sequences[row])).collect();
@@ -160,6 +161,9 @@ impl<'c> Service<'c> {
         if call.word == "sample" {
             return self.sample(net, call, rows);
         }
+        if inside::knows(call.word) {
+            return rows.iter().map(|row| self.inside(net, call, row)).collect();
+        }
         let sequences = rows.iter().map(|row| self.sequence(&row[0])).collect::<Result<Vec<_>, _>>()?;
         let want =
             Want { logp: call.word == "logp", entropy: call.word == "entropy", value: call.word == "value", score: call.word == "score" };
@@ -169,6 +173,20 @@ impl<'c> Service<'c> {
             self.sampled.extend(asked.zip(read.logp.iter().cloned()));
         }
         Ok(cells(call.word, &read))
+    }
+
+    fn inside(&mut self, net: NetId, call: &Call<'_>, row: &[Cell]) -> Result<Cell, Unanswered> {
+        if self.context.interrupted() {
+            return Err(Stopped(Failure::interrupted(None)).into());
+        }
+        let sequence = self.sequence(&row[0])?;
+        let other = match row.get(1) {
+            Some(cell @ Cell::Sequence(_)) => Some(self.sequence(cell)?),
+            _ => None,
+        };
+        let prompt = sequence_of(&row[0]).ok_or("a network reads a dialogue or a completion after a prompt")?;
+        let question = inside::Question { sequence: &sequence, other: other.as_ref(), prompt: &prompt.prompt, args: row };
+        inside::answer(call.word, &mut *self.engine()?, net, question)
     }
 
     fn engine(&self) -> Result<std::cell::RefMut<'c, Engine>, Unanswered> {

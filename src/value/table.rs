@@ -47,6 +47,12 @@ impl Table {
         self.columns.iter().zip(&self.rows[row])
     }
 
+    /// Every row as a record.
+    pub fn records(&self) -> Cell {
+        let record = |row: &Vec<Cell>| Cell::Record(self.columns.iter().cloned().zip(row.iter().cloned()).collect());
+        Cell::List(self.rows.iter().map(record).collect())
+    }
+
     /// The rows at these places, in that order; a place may repeat.
     #[must_use]
     pub fn pick(&self, rows: impl IntoIterator<Item = usize>) -> Self {
