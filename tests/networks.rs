@@ -44,7 +44,7 @@ fn sequences() -> Vec<TokenSequence> {
     ]
 }
 
-const STEP: AdamStep = AdamStep { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip: Some(1.0) };
+const STEP: AdamStep = AdamStep { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, anchor: 0.0, clip: Some(1.0) };
 
 // Files
 

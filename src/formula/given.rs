@@ -51,7 +51,8 @@ impl Given {
                 Op::Call { word, .. } => match reader.call(slot, needed[slot])? {
                     Some((values, lengths, _)) => {
                         let layout = match word.kind {
-                            words::Kind::Network(words::Network::PerToken) => Layout::many(lengths, true),
+                            words::Kind::Network(gives) if gives.per_token() => Layout::many(lengths, true),
+                            words::Kind::Network(words::Network::Scores | words::Network::Choose) => Layout::many(lengths, false),
                             _ => Layout::ROWS,
                         };
                         given.known.push((slot, Column::Numbers(Numbers { values, layout, scalar: Scalar::Float })));
@@ -130,7 +131,7 @@ impl<'a> Reader<'a> {
         for slot in 0..program.nodes.len() {
             let sequence = match &program.nodes[slot].op {
                 Op::Word(word) if word.name == "length" => program.nodes[slot].args[0],
-                Op::Call { word, .. } if matches!(word.kind, words::Kind::Network(words::Network::PerToken)) => program.nodes[slot].args[0],
+                Op::Call { word, .. } if matches!(word.kind, words::Kind::Network(gives) if gives.per_token()) => program.nodes[slot].args[0],
                 _ => continue,
             };
             let (shown, call) = (format!("length({})", self.show.slot(sequence)), self.show.slot(slot));
@@ -163,7 +164,7 @@ impl<'a> Reader<'a> {
         let program = &self.source.tape.program;
         let Op::Call { word, .. } = &program.nodes[slot].op else { unreachable!("only calls are given by name") };
         let name = self.show.slot(slot);
-        let per_token = matches!(word.kind, words::Kind::Network(words::Network::PerToken));
+        let per_token = matches!(word.kind, words::Kind::Network(gives) if gives.per_token());
         let expected = self.lengths.get(&self.axis(program.nodes[slot].args[0]));
         let (mut values, mut lengths, mut sums) = (Vec::new(), Vec::new(), false);
         for (row, given) in self.rows.iter().enumerate() {

@@ -7,6 +7,8 @@ use crate::value::Cell;
 
 use super::aggregate::{self, Aggregate};
 use super::apply;
+use super::halfspace;
+use super::list;
 use super::number::{self, Number};
 use super::reduce::{self, Reduction};
 use super::text::{self, TextError};
@@ -37,6 +39,8 @@ pub enum Kind {
     Rows(Rows),
     /// True for rows whose text is not much like an earlier row's.
     Distinct,
+    /// Looks at a list of numbers in every row of the table: true for the rows that are kept.
+    Kept(fn(&[Vec<f64>]) -> Vec<bool>),
     /// One row's texts, dialogues and lists.
     Text(fn(&[Cell]) -> Result<Cell, TextError>),
     /// Facts of a sequence's layout.
@@ -87,8 +91,21 @@ pub enum Network {
     PerToken,
     /// A number per sequence, differentiable.
     Score,
+    /// A number per sequence from every head that a scorer has.
+    Scores,
+    /// The share of each of several continuations.
+    Choose,
+    /// A number per scored token from two networks, differentiable in either: the second network is the second argument.
+    Divergence,
     /// A completion by chance: equal prompts get different answers.
     Sample,
+}
+
+impl Network {
+    /// Whether it gives a number per scored token.
+    pub fn per_token(self) -> bool {
+        matches!(self, Self::PerToken | Self::Divergence)
+    }
 }
 
 /// Every word, grouped by kind.
@@ -141,6 +158,13 @@ pub static WORDS: &[Word] = &[
     over("dice", 1, Kind::Rows(Rows::Dice)),
     over("distinct_ngrams", 2, Kind::Rows(Rows::DistinctNgrams)),
     plain("distinct", 2, Kind::Distinct),
+    plain("irreducible", 1, Kind::Kept(halfspace::irreducible)),
+    plain("covering", 1, Kind::Kept(halfspace::covering)),
+    plain("rows", 1, Kind::Text(list::rows)),
+    plain("items", 1, Kind::Text(list::items)),
+    plain("times", 2, Kind::Text(list::times)),
+    plain("lowest", 2, Kind::Text(list::lowest)),
+    plain("lower", 2, Kind::Text(list::lower)),
     plain("..", 2, Kind::Text(text::range)),
     plain("system", 1, Kind::Text(text::system)),
     plain("user", 1, Kind::Text(text::user)),
@@ -170,6 +194,9 @@ pub static WORDS: &[Word] = &[
     // `score(m, s, head)`, `sample(m, d, sampling)`: the last one may be left out.
     Word { name: "score", args: (2, 3), over: false, kind: Kind::Network(Network::Score) },
     Word { name: "sample", args: (2, 3), over: false, kind: Kind::Network(Network::Sample) },
+    plain("scores", 2, Kind::Network(Network::Scores)),
+    plain("choose", 3, Kind::Network(Network::Choose)),
+    plain("kl_to", 4, Kind::Network(Network::Divergence)),
     plain("ece", 2, Kind::Aggregate(aggregate::ece)),
     plain("auroc", 2, Kind::Aggregate(aggregate::auroc)),
     plain("spearman", 2, Kind::Aggregate(aggregate::spearman)),
@@ -232,6 +259,6 @@ mod tests {
     #[test]
     fn operators() {
         assert!(get("+").expect("a word").is_operator() && get("not").expect("a word").is_operator());
-        assert!(!get("log").expect("a word").is_operator() && find("kl_to").is_none());
+        assert!(!get("log").expect("a word").is_operator() && find("kl").is_none());
     }
 }

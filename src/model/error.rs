@@ -113,6 +113,8 @@ pub enum ModelError {
     TokenOutside { id: u32, vocabulary: usize },
     #[error("the network has a {found} head where a {expected} head is needed")]
     WrongHead { expected: &'static str, found: &'static str },
+    #[error("two networks are compared whose {what} differ")]
+    Unlike { what: &'static str },
     #[error("a text without a single token cannot be read")]
     NothingToRead,
     #[error("a text of {tokens} tokens is asked for, and the network has positions for {most}")]
@@ -168,6 +170,7 @@ impl ModelError {
             Self::Encode { .. } => "align::model::encode",
             Self::TokenOutside { .. } => "align::model::token_outside",
             Self::WrongHead { .. } => "align::model::wrong_head",
+            Self::Unlike { .. } => "align::model::unlike",
             Self::NothingToRead => "align::model::nothing_to_read",
             Self::TooLong { .. } => "align::model::too_long",
             Self::Frozen => "align::model::frozen",
@@ -217,6 +220,8 @@ impl ModelError {
             Self::TokenOutside { .. } => Some("the tokenizer and the weights must come from the same network".into()),
             Self::WrongHead { found: "score", .. } => Some("load it with `load_scorer(…)`: it is a scorer".into()),
             Self::WrongHead { expected: "score", .. } => Some("`reward_model(…)` makes a scorer of a language model".into()),
+            Self::Unlike { what: "vocabularies" } => Some("compare networks that share a tokenizer".into()),
+            Self::Unlike { .. } => Some("let both read the same completion: `after(prompt, .completion)` puts another prompt before it".into()),
             Self::NothingToRead => Some("leave out empty texts: `.filter(.prompt != \"\")`".into()),
             Self::TooLong { .. } => Some("ask for fewer tokens (`max_tokens`), or leave out longer texts".into()),
             Self::Gguf(GgufError::NoPlace { .. }) => Some("export it as a folder: leave `.gguf` out of the path".into()),

@@ -63,7 +63,7 @@ impl Engine {
             numbers.push(self.read(answers)?);
             self.sweep();
         }
-        Ok(collect(&layout.places, &numbers, want))
+        Ok(collect(&layout.places, &numbers, want, self.spec(net).scores))
     }
 
     /// As [`Engine::readout`], for a trained network: what the backward needs is kept.
@@ -93,7 +93,7 @@ impl Engine {
             kept.push(keep.then(|| Kept { recording, answers, _alive: self.hold() }));
             self.sweep();
         }
-        let readout = collect(&layout.places, &numbers, want);
+        let readout = collect(&layout.places, &numbers, want, self.spec(net).scores);
         Ok((Pass { net, want, temperature, layout, kept }, readout))
     }
 
@@ -105,7 +105,7 @@ impl Engine {
     pub fn backward(&mut self, mut pass: Pass, coefficients: &Coefficients) -> Result<(), ModelError> {
         for (index, batch) in pass.layout.batches.iter().enumerate() {
             let kept = pass.kept[index].take();
-            let seeds = seeds(&pass.layout, index, coefficients);
+            let seeds = seeds(&pass.layout, index, coefficients, self.spec(pass.net).scores);
             if !seeds.are_zero() {
                 let (recording, answers) = match kept {
                     Some(kept) => (kept.recording, kept.answers),
@@ -164,7 +164,7 @@ impl Engine {
         for (answer, seeds) in answers.each().into_iter().zip(seeds.each()) {
             if let Some(answer) = answer.filter(|_| seeds.iter().any(|&seed| seed != 0.0)) {
                 let seeds: Vec<f32> = seeds.iter().copied().map(narrow).collect();
-                let gradient = rec.upload_f32(&seeds, seeds.len(), 1);
+                let gradient = rec.upload_f32(&seeds, answer.rows, answer.cols);
                 training.tape.seed(answer, gradient);
             }
         }
@@ -218,7 +218,7 @@ fn heads(rec: &mut Recorder<'_>, batch: &Batch, want: Want, logits: Logits, hidd
 }
 
 /// The numbers of every batch, one entry a requested sequence.
-fn collect(places: &[Place], numbers: &[Numbers<f32>], want: Want) -> Readout {
+fn collect(places: &[Place], numbers: &[Numbers<f32>], want: Want, scores: usize) -> Readout {
     let tokens = |wanted: bool, of: fn(&Numbers<f32>) -> &[f32]| -> Vec<Arc<[f64]>> {
         let one = |place: &Place| -> Arc<[f64]> {
             // A batch in which nothing is scored has no numbers at all.
@@ -227,17 +227,20 @@ fn collect(places: &[Place], numbers: &[Numbers<f32>], want: Want) -> Readout {
         };
         if wanted { places.iter().map(one).collect() } else { Vec::new() }
     };
-    let score = |place: &Place| place.last.map(|last| f64::from(numbers[place.batch].score[last]));
+    let score = |place: &Place| {
+        let last = place.last.into_iter().flat_map(|last| last * scores..(last + 1) * scores);
+        last.map(|at| f64::from(numbers[place.batch].score[at])).collect::<Vec<f64>>()
+    };
     Readout {
         logp: tokens(want.logp, |n| &n.logp),
         entropy: tokens(want.entropy, |n| &n.entropy),
         value: tokens(want.value, |n| &n.value),
-        score: places.iter().filter_map(score).collect(),
+        score: places.iter().flat_map(score).collect(),
     }
 }
 
 /// The derivatives by the results of one batch; those of equal sequences add up.
-fn seeds(layout: &Layout, index: usize, coefficients: &Coefficients) -> Numbers<f64> {
+fn seeds(layout: &Layout, index: usize, coefficients: &Coefficients, scores: usize) -> Numbers<f64> {
     let batch = &layout.batches[index];
     let members = || layout.places.iter().enumerate().filter(|(_, place)| place.batch == index);
     let tokens = |given: &[Vec<f64>]| {
@@ -248,10 +251,11 @@ fn seeds(layout: &Layout, index: usize, coefficients: &Coefficients) -> Numbers<
         }
         sums
     };
-    let mut score = vec![0.0; batch.last.len()];
+    let mut score = vec![0.0; batch.last.len() * scores];
     for (request, place) in members() {
-        if let (Some(last), Some(given)) = (place.last, coefficients.score.get(request)) {
-            score[last] += given;
+        let given = coefficients.score.get(request * scores..(request + 1) * scores);
+        if let (Some(last), Some(given)) = (place.last, given) {
+            score[last * scores..].iter_mut().zip(given).for_each(|(sum, given)| *sum += given);
         }
     }
     let (logp, entropy) = (tokens(&coefficients.logp), tokens(&coefficients.entropy));

@@ -48,6 +48,7 @@ pub struct Readout {
     pub logp: Vec<Arc<[f64]>>,
     pub entropy: Vec<Arc<[f64]>>,
     pub value: Vec<Arc<[f64]>>,
+    /// One number a sequence, or one for every member of an ensemble.
     pub score: Vec<f64>,
 }
 

@@ -47,6 +47,16 @@ impl Default for Budget {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NetId(usize);
 
+/// What of a network is trained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Learns {
+    Nothing,
+    /// Every weight, or with an adapter that and a score or value head.
+    All,
+    /// A score or value head.
+    Head,
+}
+
 /// One network on the device.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -71,6 +81,8 @@ pub(super) struct Training {
     pub gradients: Vec<View>,
     pub first: Vec<View>,
     pub second: Vec<View>,
+    /// The weights that [`super::AdamStep::anchor`] pulls back to, where they are remembered.
+    pub start: Vec<View>,
     pub tape: Gradients,
     /// Optimiser steps taken.
     pub steps: u64,
@@ -125,8 +137,19 @@ impl Engine {
     /// # Errors
     /// When its files cannot be read, or the device has no room.
     pub fn load(&mut self, network: &Network, trainable: bool) -> Result<NetId, ModelError> {
+        self.load_for(network, if trainable { Learns::All } else { Learns::Nothing })
+    }
+
+    /// The same, naming what is trained.
+    ///
+    /// # Errors
+    /// As [`Engine::load`], and when only a head is to be trained that a language model does not have.
+    pub fn load_for(&mut self, network: &Network, learns: Learns) -> Result<NetId, ModelError> {
+        if learns == Learns::Head && network.head == Head::Language {
+            return Err(ModelError::WrongHead { expected: "score", found: network.head.word() });
+        }
         let mut parts = Parts::default();
-        match self.load_parts(network, trainable, &mut parts) {
+        match self.load_parts(network, learns, &mut parts) {
             Ok(loaded) => {
                 self.networks.push(Some(loaded));
                 Ok(NetId(self.networks.len() - 1))
@@ -138,11 +161,11 @@ impl Engine {
         }
     }
 
-    fn load_parts(&mut self, network: &Network, trainable: bool, parts: &mut Parts) -> Result<Loaded, ModelError> {
+    fn load_parts(&mut self, network: &Network, learns: Learns, parts: &mut Parts) -> Result<Loaded, ModelError> {
         let adapter = network.adapter.as_deref();
         let own = network.parameters();
         let new_head = |p: &Parameter| network.head != Head::Language && network.is_head(p);
-        let learnt = |p: &Parameter| trainable && (adapter.is_none() || new_head(p));
+        let learnt = |p: &Parameter| learns != Learns::Nothing && ((adapter.is_none() && learns == Learns::All) || new_head(p));
         // files may hold tensors in another order
         let mut placed: Vec<(usize, View)> = Vec::with_capacity(own.len());
         let read = network.each_tensor(|index, numbers| {
@@ -155,9 +178,9 @@ impl Engine {
         parts.learnt = (0..own.len()).filter(|at| learnt(&own[*at])).collect();
         parts.parameters.clone_from(&own);
         for (parameter, numbers) in adapter.map(|a| a.parameters(network)).iter().flatten().zip(adapter.iter().flat_map(|a| &a.numbers)) {
-            self.put(parts, parameter, numbers, trainable)?;
+            self.put(parts, parameter, numbers, learns == Learns::All)?;
         }
-        let training = if trainable { Some(self.training(parts)?) } else { None };
+        let training = if learns != Learns::Nothing { Some(self.training(parts)?) } else { None };
         let mut tensors = Tensors::new(&network.spec, network.head, &parts.views[..own.len()]);
         adapt(&mut tensors, adapter, &parts.views[own.len()..]);
         let Parts { parameters, views, .. } = std::mem::take(parts);
@@ -190,7 +213,7 @@ impl Engine {
         for (weight, gradient) in weights.iter().zip(&gradients) {
             tape.leaf(*weight, *gradient);
         }
-        Ok(Training { parameters, weights, gradients, first, second, tape, steps: 0 })
+        Ok(Training { parameters, weights, gradients, first, second, start: Vec::new(), tape, steps: 0 })
     }
 
     fn allocate(&mut self, parameter: &Parameter) -> Result<View, ModelError> {
@@ -209,7 +232,7 @@ impl Engine {
     /// Gives a network's memory back. Its id is void.
     pub fn unload(&mut self, net: NetId) {
         let Some(loaded) = self.networks.get_mut(net.0).and_then(Option::take) else { return };
-        let training = loaded.training.iter().flat_map(|t| t.gradients.iter().chain(&t.first).chain(&t.second));
+        let training = loaded.training.iter().flat_map(|t| t.gradients.iter().chain(&t.first).chain(&t.second).chain(&t.start));
         let tables = loaded.tables.0.iter().flatten();
         let views: Vec<View> = loaded.views.iter().chain(tables).chain(training).copied().collect();
         self.free(views);

@@ -105,6 +105,7 @@ impl<'a> Elaborator<'a> {
             return Ok(Typed::formula(value.ty, Kind::TrainedNetwork(name), param.span));
         }
         let Some(start) = value.as_formula() else { return Err(Refused) };
+        bound.numbers.insert(name.clone(), value.ty.clone());
         bound.def.trained.push(Trained::Number { name: name.clone(), start });
         Ok(Typed::formula(value.ty, Kind::TrainedNumber(name), param.span))
     }
@@ -189,6 +190,7 @@ impl<'a> Elaborator<'a> {
                 sum.def.losses.extend(y.def.losses.iter().cloned());
                 sum.def.states.extend(y.def.states.iter().cloned());
                 sum.def.trained.extend(y.def.trained.iter().cloned());
+                sum.numbers.extend(y.numbers.clone());
                 for (name, formula) in &y.def.metrics {
                     if sum.metrics.insert(name.clone(), Type::Estimate).is_none() {
                         sum.def.metrics.push((name.clone(), formula.clone()));
@@ -224,7 +226,14 @@ impl<'a> Elaborator<'a> {
             }
             return Err(Refused);
         }
-        let Some(Arg::Artifact(output)) = args.get("network").or_else(|| args.get("policy")) else { return Ok(()) };
+        let Some(Arg::Artifact(output)) = args.get("network").or_else(|| args.get("policy")) else {
+            let networks = bound.def.trained.iter().any(|t| matches!(t, Trained::Network { .. }));
+            if networks || !bound.reads.is_empty() {
+                let span = bound.span.expect("objectives have a place");
+                return Err(self.report(Mistake::TrainsNetwork { stage: primitive.into(), span }));
+            }
+            return Ok(());
+        };
         let found = self.output_type(output);
         let wanted = bound.reads.iter().map(|word| match *word {
             "score" => Type::Scorer,

@@ -114,13 +114,17 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// A number, estimate or text.
+    /// A number, estimate or text; a table as the list of its rows.
     ///
     /// # Errors
     /// When the input is no value.
     pub fn cell(&self, output: &Output) -> Result<Cell, Failure> {
         match self.artifact(output)? {
             Artifact::Value(cell) => Ok(cell.clone()),
+            Artifact::Table(table) => {
+                let record = |row: &Vec<Cell>| Cell::Record(table.columns.iter().cloned().zip(row.iter().cloned()).collect());
+                Ok(Cell::List(table.rows.iter().map(record).collect()))
+            }
             _ => Err(mismatch(output, "a value")),
         }
     }

@@ -11,11 +11,15 @@ use std::sync::Arc;
 use crate::engine::optim::{Decay, Schedule};
 use crate::formula::column::Numbers;
 use crate::formula::expr::{ObjectiveDef, Trained};
-use crate::formula::objective::{Compiled, Leaf, States, TrainedNumbers};
+use crate::formula::key::{cells, short};
+use crate::formula::objective::{Compiled, Leaf, Per, Source, States, TrainedNumbers};
 use crate::formula::phases::{Fixed, Metric, Outcome};
 use crate::formula::program::Network as Asked;
 use crate::formula::shape::Under;
-use crate::model::{AdamStep, Adapter, Coefficients, Engine, NetId, Network, Pass, Readout, TokenSequence, Tokenizer, Want};
+use crate::model::{
+    AdamStep, Adapter, Coefficients, Engine, Learns, NetId, Network, Pass, Readout, Sides, TokenSequence, Tokenizer, Want,
+};
+use crate::value::statistics::mean;
 use crate::value::{Cell, Table};
 
 use super::context::Context;
@@ -71,6 +75,27 @@ pub struct StepReport {
     pub metrics: Vec<Metric>,
 }
 
+/// The two networks of a leaf that compares them, and what each reads of some rows.
+struct Comparing {
+    leaf: usize,
+    nets: [NetId; 2],
+    sequences: [Vec<TokenSequence>; 2],
+}
+
+impl Comparing {
+    fn sides(&self) -> Sides<'_> {
+        Sides { nets: self.nets, sequences: [&self.sequences[0], &self.sequences[1]] }
+    }
+}
+
+/// What the leaves say of some rows: of an ensemble the mean, and what each member says.
+#[derive(Default)]
+struct Said {
+    values: Vec<Option<Vec<f64>>>,
+    /// Per leaf, per member; empty where there is but one.
+    members: Vec<Vec<Vec<f64>>>,
+}
+
 /// What a network says about some rows, and which of its answers belongs to which leaf and row.
 struct Asking {
     net: NetId,
@@ -109,7 +134,11 @@ impl<'c> Learner<'c> {
                 }
                 None => network.clone(),
             };
-            let net = context.engine()?.load(&adapted, true)?;
+            let learns = if options.head_only { Learns::Head } else { Learns::All };
+            let net = context.engine()?.load_for(&adapted, learns)?;
+            if options.anchor.is_some() {
+                context.engine()?.anchor(net)?;
+            }
             service.train(asked.clone(), net, &network.tokenizer);
             members.push(Member { asked, name: name.to_owned(), net });
             Ok(())
@@ -206,7 +235,8 @@ impl<'c> Learner<'c> {
         let leaves = self.compiled.sources[source].leaves().to_vec();
         let wanted: Vec<bool> = leaves.iter().map(|leaf| all || leaf.loss || leaf.early).collect();
         let askings = self.askings(fixed, rows, &leaves, &wanted)?;
-        let mut values: Vec<Option<Vec<f64>>> = vec![None; leaves.len()];
+        let comparings = self.comparings(fixed, rows, &leaves, &wanted)?;
+        let mut said = Said { values: vec![None; leaves.len()], members: vec![Vec::new(); leaves.len()] };
         let mut passes: Vec<(Pass, usize)> = Vec::new();
         for (at, asking) in askings.iter().enumerate() {
             report.tokens += asking.sequences.iter().map(TokenSequence::len).sum::<usize>();
@@ -219,31 +249,119 @@ impl<'c> Learner<'c> {
             } else {
                 engine.readout(asking.net, &asking.sequences, asking.want, temperature)?
             };
-            for (leaf, requests) in &asking.places {
-                values[*leaf] = Some(requests.iter().flat_map(|r| answer(leaves[*leaf].word, &read, *r)).collect());
-            }
+            let heads = engine.spec(asking.net).scores;
+            said.take(asking, &leaves, &read, heads);
+        }
+        for comparing in &comparings {
+            let kl = self.engine()?.divergence(comparing.sides(), self.service.temperature())?;
+            said.values[comparing.leaf] = Some(kl.iter().flat_map(|tokens| tokens.iter().copied()).collect());
         }
         let source = &self.compiled.sources[source];
-        let step = source.begin(fixed, rows, &self.states, &self.numbers, &values)?;
-        let places: Vec<usize> = (0..rows.len()).collect();
-        let outcome = source.part(&step, &places, &values)?;
+        let step = source.begin(fixed, rows, &self.states, &self.numbers, &said.values)?;
         if source.on().is_none() {
-            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &values)?;
-            if self.compiled.under == Under::Train {
-                self.states = step.next_states().clone();
-            }
+            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &said.values)?;
+        }
+        let next = step.next_states().clone();
+        let outcomes = self.outcomes(source, fixed, rows, &leaves, said)?;
+        let main = source.on().is_none();
+        if main && self.compiled.under == Under::Train {
+            self.states = next;
         }
         for (pass, at) in passes {
-            let coefficients = coefficients(&askings[at], &leaves, fixed, rows, &outcome);
+            let coefficients = coefficients(&askings[at], &leaves, fixed, rows, &outcomes);
             self.engine()?.backward(pass, &coefficients)?;
         }
-        Ok(outcome)
+        let total = total(outcomes);
+        for comparing in comparings.iter().filter(|comparing| leaves[comparing.leaf].gradient) {
+            let Some(Some(flat)) = total.coefficients.get(comparing.leaf) else { continue };
+            let mut rest = &flat[..];
+            let own = |row: &usize| {
+                let (own, after) = rest.split_at(fixed.length(comparing.leaf, *row));
+                rest = after;
+                own.to_vec()
+            };
+            let coefficients: Vec<Vec<f64>> = rows.iter().map(own).collect();
+            self.engine()?.divergence_backward(comparing.sides(), self.service.temperature(), &coefficients)?;
+        }
+        Ok(total)
+    }
+
+    /// The objective's value and derivatives: of an ensemble, once for each member, each counting its share.
+    fn outcomes(&self, source: &Source, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], said: Said) -> Result<Vec<Outcome>, Failure> {
+        let heads = said.members.iter().map(Vec::len).max().unwrap_or(0);
+        if heads < 2 {
+            let step = source.begin(fixed, rows, &self.states, &self.numbers, &said.values)?;
+            let places: Vec<usize> = (0..rows.len()).collect();
+            return Ok(vec![source.part(&step, &places, &said.values)?]);
+        }
+        let mut outcomes = Vec::with_capacity(heads);
+        for head in 0..heads {
+            let draws = if self.options.bootstrap { self.draws(fixed, rows, head) } else { (0..rows.len()).collect() };
+            let picked: Vec<usize> = draws.iter().map(|place| rows[*place]).collect();
+            let own = |(leaf, values): (usize, &Option<Vec<f64>>)| {
+                let values = said.members[leaf].get(head).or(values.as_ref())?;
+                let lengths: Vec<usize> =
+                    rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
+                Some(draws.iter().flat_map(|place| &values[start(&lengths, *place)..][..lengths[*place]]).copied().collect::<Vec<f64>>())
+            };
+            let values: Vec<Option<Vec<f64>>> = said.values.iter().enumerate().map(own).collect();
+            let step = source.begin(fixed, &picked, &self.states, &self.numbers, &values)?;
+            let places: Vec<usize> = (0..picked.len()).collect();
+            let mut outcome = source.part(&step, &places, &values)?;
+            outcome.scale(1.0 / count(heads));
+            for (leaf, coefficients) in outcome.coefficients.iter_mut().enumerate() {
+                let Some(drawn) = coefficients else { continue };
+                let lengths: Vec<usize> =
+                    rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
+                let mut whole = vec![0.0; lengths.iter().sum()];
+                let mut from = 0;
+                for place in &draws {
+                    let own = &mut whole[start(&lengths, *place)..][..lengths[*place]];
+                    own.iter_mut().zip(&drawn[from..]).for_each(|(sum, d)| *sum += d);
+                    from += lengths[*place];
+                }
+                *drawn = whole;
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// Places of rows as one member's bootstrap has them: each so often as a Poisson draw by the member and what the row
+    /// holds says, the same in every epoch.
+    fn draws(&self, fixed: &Fixed, rows: &[usize], head: usize) -> Vec<usize> {
+        let key = self.context.stage_key();
+        let head = u32::try_from(head).expect("few members");
+        let times = |place: &usize| {
+            let name = short(&cells(&(0..fixed.leaves()).map(|leaf| fixed.sequence(leaf, rows[*place])).collect::<Vec<Cell>>()));
+            let [high, low] = crate::chance::halves(name);
+            let word = crate::chance::uniform(key, [high, low, 0x626f_6f74, head]);
+            poisson(crate::chance::unit(word[0], word[1]))
+        };
+        (0..rows.len()).flat_map(|place| std::iter::repeat_n(place, times(&place))).collect()
+    }
+
+    /// What the leaves that compare two networks read of some rows.
+    fn comparings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Comparing>, Failure> {
+        let mut comparings = Vec::new();
+        for (at, leaf) in leaves.iter().enumerate().filter(|(at, _)| wanted[*at]) {
+            let Some((other, _)) = &leaf.other else { continue };
+            let nets = [self.service.net_of(&leaf.network)?, self.service.net_of(other)?];
+            let mut sequences = [Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len())];
+            for row in rows {
+                sequences[0].push(self.service.sequence(&fixed.sequence(at, *row))?);
+                let reads = fixed.other(at, *row).expect("a leaf of two networks reads two sequences");
+                sequences[1].push(self.service.sequence(&reads)?);
+            }
+            comparings.push(Comparing { leaf: at, nets, sequences });
+        }
+        Ok(comparings)
     }
 
     /// Sorts leaves by network, and within one by whether a gradient goes back; equal sequences are asked once.
     fn askings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Asking>, Failure> {
         let mut askings: Vec<Asking> = Vec::new();
-        for (at, leaf) in leaves.iter().enumerate().filter(|(at, _)| wanted[*at]) {
+        for (at, leaf) in leaves.iter().enumerate().filter(|(at, leaf)| wanted[*at] && leaf.other.is_none()) {
             let net = self.members.iter().find(|m| m.asked == leaf.network).expect("leaves belong to trained networks").net;
             // entropy of a sequence that is trained on comes out of the same pass
             let gradient = leaves
@@ -304,14 +422,18 @@ impl<'c> Learner<'c> {
         let rows: Vec<usize> = (0..table.len()).collect();
         let leaves = self.compiled.sources[0].leaves().to_vec();
         let askings = self.askings(&fixed, &rows, &leaves, &vec![true; leaves.len()])?;
-        let mut values: Vec<Option<Vec<f64>>> = vec![None; leaves.len()];
+        let comparings = self.comparings(&fixed, &rows, &leaves, &vec![true; leaves.len()])?;
+        let mut said = Said { values: vec![None; leaves.len()], members: vec![Vec::new(); leaves.len()] };
         for asking in &askings {
             let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
-            for (leaf, requests) in &asking.places {
-                values[*leaf] = Some(requests.iter().flat_map(|r| answer(leaves[*leaf].word, &read, *r)).collect());
-            }
+            let heads = self.engine()?.spec(asking.net).scores;
+            said.take(asking, &leaves, &read, heads);
         }
-        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &values)?)
+        for comparing in &comparings {
+            let kl = self.engine()?.divergence(comparing.sides(), self.service.temperature())?;
+            said.values[comparing.leaf] = Some(kl.iter().flat_map(|tokens| tokens.iter().copied()).collect());
+        }
+        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &said.values)?)
     }
 
     /// The main network on the device, and its tokenizer.
@@ -397,28 +519,85 @@ fn hopeless(message: String) -> Failure {
     Failure::new("align::run::not_finite", message).help("lower `lr`, or look for a logarithm or division of 0 in the objective")
 }
 
-/// A network's answer to one request, as a leaf's numbers.
-fn answer(word: &str, read: &Readout, request: usize) -> Vec<f64> {
+impl Said {
+    /// Sorts a network's answers by leaf.
+    fn take(&mut self, asking: &Asking, leaves: &[Leaf], read: &Readout, heads: usize) {
+        for (leaf, requests) in &asking.places {
+            let word = leaves[*leaf].word;
+            self.values[*leaf] = Some(requests.iter().flat_map(|request| answer(word, read, *request, heads)).collect());
+            if word == "score" && heads > 1 {
+                let member = |head: usize| requests.iter().map(|request| read.score[request * heads + head]).collect();
+                self.members[*leaf] = (0..heads).map(member).collect();
+            }
+        }
+    }
+}
+
+/// A network's answer to one request, as a leaf's numbers; of several scores their mean.
+fn answer(word: &str, read: &Readout, request: usize, heads: usize) -> Vec<f64> {
     match word {
         "logp" => read.logp[request].to_vec(),
         "entropy" => read.entropy[request].to_vec(),
         "value" => read.value[request].to_vec(),
-        _ => vec![read.score[request]],
+        _ => vec![mean(&read.score[request * heads..(request + 1) * heads])],
     }
 }
 
-/// The derivatives by a network's answers, from those by the leaves.
-fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcome: &Outcome) -> Coefficients {
+/// Where a row's numbers begin.
+fn start(lengths: &[usize], place: usize) -> usize {
+    lengths[..place].iter().sum()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "few members")]
+fn count(heads: usize) -> f64 {
+    heads as f64
+}
+
+/// A Poisson draw of mean 1 from a uniform number.
+fn poisson(uniform: f64) -> usize {
+    let (mut below, mut term, mut times) = (0.0, (-1.0_f64).exp(), 0_usize);
+    loop {
+        below += term;
+        if uniform < below || times >= 12 {
+            return times;
+        }
+        times += 1;
+        term /= count(times);
+    }
+}
+
+/// A step's value and derivatives, the members of an ensemble put together.
+fn total(outcomes: Vec<Outcome>) -> Outcome {
+    let mut outcomes = outcomes.into_iter();
+    let mut total = outcomes.next().unwrap_or_default();
+    for outcome in outcomes {
+        total.add(&outcome);
+    }
+    total
+}
+
+/// The derivatives by a network's answers, from those by the leaves: one outcome, or one for each member of an ensemble.
+fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcomes: &[Outcome]) -> Coefficients {
     let mut coefficients = Coefficients::default();
     let count = asking.sequences.len();
     for (leaf, requests) in &asking.places {
-        let Some(Some(flat)) = outcome.coefficients.get(*leaf) else { continue };
         let word = leaves[*leaf].word;
         if word == "score" {
-            coefficients.score.resize(count, 0.0);
-            requests.iter().zip(flat).for_each(|(request, d)| coefficients.score[*request] += d);
+            coefficients.score.resize(count * outcomes.len(), 0.0);
+            for (head, outcome) in outcomes.iter().enumerate() {
+                let Some(Some(flat)) = outcome.coefficients.get(*leaf) else { continue };
+                requests.iter().zip(flat).for_each(|(request, d)| coefficients.score[request * outcomes.len() + head] += d);
+            }
             continue;
         }
+        let mut sum: Option<Vec<f64>> = None;
+        for flat in outcomes.iter().filter_map(|outcome| outcome.coefficients.get(*leaf)?.as_ref()) {
+            match &mut sum {
+                None => sum = Some(flat.clone()),
+                Some(sum) => sum.iter_mut().zip(flat).for_each(|(sum, d)| *sum += d),
+            }
+        }
+        let Some(flat) = sum else { continue };
         let into = match word {
             "logp" => &mut coefficients.logp,
             "entropy" => &mut coefficients.entropy,

@@ -17,6 +17,7 @@ mod evaluate;
 mod explode;
 pub mod failure;
 mod filter;
+mod fit;
 mod keep;
 mod learner;
 mod load_data;
@@ -69,6 +70,8 @@ pub static PRIMITIVES: &[&dyn Primitive] = &[
     &bag_of_words::BagOfWords,
     &train::Train,
     &rl::Rl,
+    &fit::Fit,
+    &fit::Posterior,
     &measure::Measure,
     &keep::Keep,
 ];
