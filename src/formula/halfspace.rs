@@ -11,15 +11,22 @@ const OUTSIDE: f64 = 1e-7;
 /// stays; then each that the remaining others imply goes, first to last. A row of zeros says nothing.
 pub fn irreducible(rows: &[Vec<f64>]) -> Vec<bool> {
     let unit: Vec<Option<Vec<f64>>> = rows.iter().map(|row| normalised(row)).collect();
-    let mut kept = vec![false; rows.len()];
-    for row in 0..rows.len() {
-        let alike = |other: usize| kept[other] && near(unit[other].as_deref(), unit[row].as_deref());
-        kept[row] = unit[row].is_some() && !(0..row).any(alike);
-    }
+    let mut kept = directions(rows);
     for row in 0..rows.len() {
         let Some(own) = unit[row].as_deref().filter(|_| kept[row]) else { continue };
         let others: Vec<&[f64]> = (0..rows.len()).filter(|&o| o != row && kept[o]).filter_map(|o| unit[o].as_deref()).collect();
         kept[row] = outside(own, &others) > OUTSIDE;
+    }
+    kept
+}
+
+/// True for the first row of each direction; a row of zeros has none.
+pub fn directions(rows: &[Vec<f64>]) -> Vec<bool> {
+    let unit: Vec<Option<Vec<f64>>> = rows.iter().map(|row| normalised(row)).collect();
+    let mut kept = vec![false; rows.len()];
+    for row in 0..rows.len() {
+        let alike = |other: usize| kept[other] && near(unit[other].as_deref(), unit[row].as_deref());
+        kept[row] = unit[row].is_some() && !(0..row).any(alike);
     }
     kept
 }

@@ -85,7 +85,7 @@ impl Engine {
     fn check_sides(&self, sides: Sides<'_>) -> Result<(), ModelError> {
         let differ = |what: &'static str| Err(ModelError::Unlike { what });
         for (net, sequences) in sides.nets.into_iter().zip(sides.sequences) {
-            Want::LOGP.check(self.head(net))?;
+            Want::LOGP.check(self.head(net), false)?;
             self.check_lengths(net, sequences.iter().map(TokenSequence::len))?;
             let vocabulary = self.spec(net).vocabulary;
             let mut ids = sequences.iter().flat_map(|s| s.prompt().iter().chain(s.completion().iter()));

@@ -52,6 +52,7 @@ pub const CODES: &[(&str, &str)] = &[
         "align::model::wrong_head",
         "A network was asked for what its head does not give: a scorer for log-probs, a language model for a score.",
     ),
+    ("align::model::unlike", "Two networks are compared word by word, so they share a vocabulary and read the same completion."),
     ("align::model::nothing_to_read", "A text has no token at all, and a network reads at least one."),
     (
         "align::model::too_long",

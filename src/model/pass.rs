@@ -119,7 +119,7 @@ impl Engine {
     }
 
     fn check(&self, net: NetId, sequences: &[TokenSequence], want: Want) -> Result<(), ModelError> {
-        want.check(self.head(net))?;
+        want.check(self.head(net), self.spec(net).tied)?;
         self.check_lengths(net, sequences.iter().map(|s| s.prompt().len() + s.completion().len()))?;
         let vocabulary = self.spec(net).vocabulary;
         let ids = sequences.iter().flat_map(|s| s.prompt().iter().chain(s.completion().iter()));
@@ -151,7 +151,8 @@ impl Engine {
         let needed = (batch.needed.len() < batch.tokens.len()).then(|| rec.indices(&batch.needed));
         let hidden = decoder(&mut rec, &spec, &tensors, (tokens, needed), &mut NoMemory, keep);
         let logits = Logits { temperature, cap: spec.logit_cap };
-        let answers = heads(&mut rec, batch, want, logits, hidden, tensors.head);
+        let language = if spec.tied { tensors.embedding } else { tensors.head };
+        let answers = heads(&mut rec, batch, want, logits, hidden, (language, tensors.head));
         let recording = rec.finish()?;
         self.device.run(&recording)?;
         Ok((recording, answers))
@@ -199,12 +200,12 @@ impl Numbers<f64> {
 }
 
 /// Records what is read off the needed rows of the hidden states, (N, C).
-fn heads(rec: &mut Recorder<'_>, batch: &Batch, want: Want, logits: Logits, hidden: View, head: View) -> Answers {
+fn heads(rec: &mut Recorder<'_>, batch: &Batch, want: Want, logits: Logits, hidden: View, (language, head): (View, View)) -> Answers {
     let mut answers = Answers::default();
     if (want.logp || want.entropy) && !batch.targets.is_empty() {
         let pred = rec.indices(&batch.predicting);
         let target = rec.upload_u32(&batch.targets, batch.targets.len(), 1);
-        let said = rec.linear_logp(hidden, (head, None), Scored { pred, target }, logits, want.entropy);
+        let said = rec.linear_logp(hidden, (language, None), Scored { pred, target }, logits, want.entropy);
         (answers.logp, answers.entropy) = (Some(said.logp), said.entropy);
     }
     let mut scalar = |rows: &[u32]| {

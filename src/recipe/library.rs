@@ -22,6 +22,13 @@ pub const STDLIB: &[(&str, &str)] = &[
     ("reward", include_str!("../../stdlib/reward.align")),
     ("preference", include_str!("../../stdlib/preference.align")),
     ("rl", include_str!("../../stdlib/rl.align")),
+    ("distill", include_str!("../../stdlib/distill.align")),
+    ("constitutional", include_str!("../../stdlib/constitutional.align")),
+    ("iterate", include_str!("../../stdlib/iterate.align")),
+    ("active", include_str!("../../stdlib/active.align")),
+    ("safe", include_str!("../../stdlib/safe.align")),
+    ("values", include_str!("../../stdlib/values.align")),
+    ("overopt", include_str!("../../stdlib/overopt.align")),
     ("harm", include_str!("../../stdlib/harm.align")),
 ];
 

@@ -241,7 +241,9 @@ impl<'a> Elaborator<'a> {
             _ => Type::Model,
         });
         for wanted in wanted {
-            if found != wanted && found != Type::Network {
+            // a scorer of a tied network still gives log-probs; where it is not tied, its first step says so
+            let beside = found == Type::Scorer && wanted == Type::Model && bound.reads.contains(&"score");
+            if found != wanted && found != Type::Network && !beside {
                 let span = bound.span.expect("objectives have a place");
                 return Err(self.report(Mistake::WrongNetwork { found, wanted, span }));
             }

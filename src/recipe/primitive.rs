@@ -90,8 +90,10 @@ impl<'a> Elaborator<'a> {
             if let Some(Type::Record(row)) = binding.generics.get("R").cloned() {
                 self.reads_rows(bound, &row, value.span)?;
             }
-            // what follows needs only the columns that the objective reads
-            binding.generics.insert("R".into(), Type::Record(bound.rows.clone()));
+            // further rows need only the columns that the objective reads
+            if signature.params.iter().any(|p| &*p.name.text == "eval") {
+                binding.generics.insert("R".into(), Type::Record(bound.rows.clone()));
+            }
             binding.objective = Some(bound.clone());
         }
         let arg = self.arg(&value, &param.name.text)?;

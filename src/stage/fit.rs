@@ -74,8 +74,8 @@ impl Primitive for Fit {
                 .help("give the trained numbers other start values"));
         }
         if !best.converged {
-            let help = "add a term that holds the numbers, such as `0.01 * dot(w, w)`";
-            context.warn("align::run::no_optimum", "the loss still falls where the search stopped", Some(help.into()));
+            let help = "look for a kink, such as `abs`, or add a term that holds the numbers, such as `0.01 * dot(w, w)`";
+            context.warn("align::run::not_converged", "the search for the best values did not come to rest", Some(help.into()));
         }
         let by: Option<Formula> = call.get("resample")?;
         let groups = match by {

@@ -4,6 +4,7 @@
 
 mod build;
 mod cases;
+mod families;
 mod objectives;
 mod trl;
 
@@ -17,8 +18,8 @@ pub struct Case {
     pub id: String,
     pub inputs: Value,
     pub expected: Value,
-    rtol: f64,
-    atol: f64,
+    pub rtol: f64,
+    pub atol: f64,
 }
 
 impl Case {
@@ -30,6 +31,11 @@ impl Case {
     /// An input list.
     pub fn xs(&self, name: &str) -> Vec<f64> {
         numbers(&self.inputs[name])
+    }
+
+    /// An expected list.
+    pub fn xs_expected(&self, name: &str) -> Vec<f64> {
+        numbers(&self.expected[name])
     }
 
     /// Compares with the expected value of a name, number by number.
@@ -53,40 +59,24 @@ pub fn numbers(value: &Value) -> Vec<f64> {
 }
 
 /// Cases of methods that formulas alone do not cover, and what covers them.
-const ELSEWHERE: [(&str, &str); 34] = [
+const ELSEWHERE: [(&str, &str); 18] = [
     ("sft.packing", "the layout of sequences"),
     ("optim.", "the optimiser"),
     ("sample.", "sampling"),
     ("stat.", "estimates"),
-    ("kto.weights", "a recommended range"),
-    ("christiano.anneal", "a label schedule"),
-    ("rlhf.closed_form_policy", "a property of the optimum"),
-    ("reinforce.", "a property of the optimum"),
-    ("spin.equilibrium", "a property of the optimum"),
-    ("spin.bandit_step", "a property of the optimum"),
-    ("distill.", "context distillation"),
-    ("cai.", "constitutional feedback"),
-    ("sea.", "active preference learning"),
-    ("safe.", "constrained reinforcement learning"),
     ("redteam.self_bleu2", "diversity of attacks"),
     ("debate.", "debate"),
-    ("ird.", "inverse reward design"),
-    ("vav.", "value alignment verification"),
     ("interp.", "interpretability"),
     ("eval.", "judges and their agreement"),
     ("stable.", "stable alignment"),
     ("opinion.", "opinions"),
     ("cite.", "evidence"),
     ("sparrow.", "rules"),
-    ("overopt.", "over-optimisation"),
     ("oversight.", "scalable oversight"),
     ("weak_to_strong.", "scalable oversight"),
     ("moral.", "moral self-correction"),
-    ("a2c.", "actor-critic attackers"),
-    ("self_correct.", "gated rounds"),
+    ("self_correct.", "gated rounds, which tests/rounds.rs runs"),
     ("lm.", "language modelling reports"),
-    ("christiano.query_select", "ensembles"),
-    ("rm.normalise_ref", "reward scaling"),
     ("redteam.min_harmless", "dialogue attacks"),
 ];
 
@@ -130,7 +120,7 @@ fn methods() {
             rtol: case["rtol"].as_f64().unwrap_or(1e-6),
             atol: case["atol"].as_f64().unwrap_or(1e-9),
         };
-        if !cases::check(&case) && !ELSEWHERE.iter().any(|(prefix, _)| case.id.starts_with(prefix)) {
+        if !cases::check(&case) && !families::check(&case) && !ELSEWHERE.iter().any(|(prefix, _)| case.id.starts_with(prefix)) {
             unknown.push(case.id);
         }
     }
