@@ -283,3 +283,43 @@ recipe r {
         )],
     );
 }
+
+#[test]
+fn every_other_stage_does_its_work() {
+    holds(
+        "use std.{preference_pretraining, split_reward, cost_model, verify_choices, point, best_of_point, from_start, online_rlhf, a2c, generate, some}
+use std.{pick_best_loss, plackett_luce_loss, tails, rating_loss, gspo_loss, segment_loss, label_share, binarised}
+recipe r {
+    …
+    few = some(asked, 6)
+    told = generate(base, few, count: 4, max_tokens: 8).with(reward: gold.score(.completion), place: rank(dice(1M), over: .prompt))
+    prefs = told.pairs(by: .reward, take: extremes)
+    weak = preference_pretraining(base, prefs, eval: prefs, batch: 3, steps: 2)
+    labels = preference_pretraining(base, binarised(prefs), batch: 3, steps: 2)
+    halves = split_reward(base, prefs, batch: 3, steps: 2)
+    picked = train(scorer(base), told.with(best: .place == 0), pick_best_loss(), batch: 12, steps: 2)
+    ranked = train(scorer(base), tails(told), plackett_luce_loss(), batch: 60, steps: 2)
+    rated = train(scorer(base), told.with(rating: .reward), rating_loss(), batch: 8, steps: 2)
+    clips = train(critic(base), prefs.with(p: label_share(1.0, 1.0)), segment_loss(), batch: 3, steps: 2)
+    harm = cost_model(base, prefs.select(prompt: .prompt, chosen: .chosen, rejected: .rejected, chosen_unsafe: true, rejected_unsafe: false), batch: 3, steps: 2)
+    group = rl(base, few, gspo_loss(), reward: gold.score(.completion), samples: 3, batch: 2, steps: 2, max_tokens: 8)
+    actor = a2c(base, few, reward: gold.score(.completion), batch: 3, steps: 2, max_tokens: 8)
+    asked_of = verify_choices(prefs, sigmoid(weak.score(.chosen) - weak.score(.rejected)))
+    at = point(base, base, few, gold.score(.completion), weak.score(.completion), \"rl\", samples: 2, max_tokens: 8)
+    pool = told.with(gold: .reward, proxy: weak.score(.completion))
+    bon = best_of_point(pool, 2, \"bon\")
+    curve = from_start(mix([at, bon]), 0.0, 0.0)
+    online = online_rlhf(base, few, label: sigmoid(gold.score(.chosen) - gold.score(.rejected)), seen: prefs.select(prompt: .prompt, chosen: .chosen, rejected: .rejected, p: 0.9),
+                         holdout: few, judge: dice(2) + 10 * length(.completion), rounds: 1, rollouts: 1, batch: 3, max_tokens: 8)
+    far = bon.measure(d: mean(.d, over: all))
+    export mix([told.select(score: harm.score(.completion)), told.select(score: picked.score(.completion)), told.select(score: ranked.score(.completion)),
+                told.select(score: rated.score(.completion)), told.select(score: labels.score(.completion)), told.select(score: halves.test.score(.completion))]) to \"scores.jsonl\"
+    export group to \"group\"
+    export actor to \"actor\"
+    expect abs(far.d.mean ^ 2 - 0.1931471805599453) < 1e-9, \"best of two costs log 2 − 1/2 nats\"
+    expect asked_of.violated <= 1
+}
+",
+        &[],
+    );
+}

@@ -8,7 +8,11 @@ use serde_json::Value;
 
 fn run(folder: &Path, recipe: &str) -> Output {
     fs::write(folder.join("r.align"), recipe).expect("a file");
-    Command::new(env!("CARGO_BIN_EXE_align")).current_dir(folder).args(["run", "r.align", "--device", "cpu"]).output().expect("the binary runs")
+    Command::new(env!("CARGO_BIN_EXE_align"))
+        .current_dir(folder)
+        .args(["run", "r.align", "--device", "cpu"])
+        .output()
+        .expect("the binary runs")
 }
 
 fn rows(path: &Path) -> Vec<Value> {
@@ -47,7 +51,10 @@ fn the_loop_stops_where_gains_end_and_keeps_the_best_round() {
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         assert_eq!(rows(&folder.path().join("best.jsonl"))[0]["round"], case["expected"]["best_round"]);
         // the best round of this case is also the one after which the loop stops, and it has seen every round before
-        assert_eq!(rows(&folder.path().join("told.jsonl")).len() as u64, case["expected"]["stop_after_round"].as_u64().expect("a place") + 1);
+        assert_eq!(
+            rows(&folder.path().join("told.jsonl")).len() as u64,
+            case["expected"]["stop_after_round"].as_u64().expect("a place") + 1
+        );
         seen += 1;
     }
     assert_eq!(seen, 1);

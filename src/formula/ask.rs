@@ -35,7 +35,8 @@ impl Eval<'_> {
         let answers = if rows.is_empty() {
             Vec::new()
         } else {
-            let call = Call { word: word.name, network, other, when, key: self.inputs.key, names: &names, span: self.program.nodes[slot].span };
+            let call =
+                Call { word: word.name, network, other, when, key: self.inputs.key, names: &names, span: self.program.nodes[slot].span };
             self.networks.call(call, &rows).map_err(|e| self.error(slot, scope, None, e))?
         };
         if let Some(wrong) = answers.iter().position(|a| !fits(gives, a)).or((answers.len() != rows.len()).then_some(answers.len())) {

@@ -230,7 +230,13 @@ impl<'c> Problem<'c> {
             }
             if step < BURN && step % 50 == 49 {
                 // a quarter to a half of the proposals should be taken
-                length *= if recent < 12 { 0.7 } else if recent > 25 { 1.4 } else { 1.0 };
+                length *= if recent < 12 {
+                    0.7
+                } else if recent > 25 {
+                    1.4
+                } else {
+                    1.0
+                };
                 recent = 0;
             }
             if step >= BURN && (step - BURN) % THIN == THIN - 1 {

@@ -128,20 +128,26 @@ impl Source {
         let wanted = self.tape.program.cone(self.roots());
         let trained = |network: &Network| !matches!(network, Network::Artifact(_));
         let leaf = |slot: Slot| match &self.tape.program.nodes[slot].op {
-            Op::Call { word, network, other, when: When::Now } if wanted[slot] && (trained(network) || other.as_ref().is_some_and(trained)) => Some(Leaf {
-                word: word.name,
-                network: network.clone(),
-                other: other.clone().map(|other| (other, *self.tape.program.nodes[slot].args.last().expect("a word of two networks reads two sequences"))),
-                per: match word.kind {
-                    words::Kind::Network(gives) if gives.per_token() => Per::Token,
-                    _ => Per::Row,
-                },
-                gradient: self.reached[slot],
-                loss: in_loss[slot] || in_early[slot],
-                early: in_early[slot],
-                slot,
-                sequence: self.tape.program.nodes[slot].args[0],
-            }),
+            Op::Call { word, network, other, when: When::Now }
+                if wanted[slot] && (trained(network) || other.as_ref().is_some_and(trained)) =>
+            {
+                Some(Leaf {
+                    word: word.name,
+                    network: network.clone(),
+                    other: other.clone().map(|other| {
+                        (other, *self.tape.program.nodes[slot].args.last().expect("a word of two networks reads two sequences"))
+                    }),
+                    per: match word.kind {
+                        words::Kind::Network(gives) if gives.per_token() => Per::Token,
+                        _ => Per::Row,
+                    },
+                    gradient: self.reached[slot],
+                    loss: in_loss[slot] || in_early[slot],
+                    early: in_early[slot],
+                    slot,
+                    sequence: self.tape.program.nodes[slot].args[0],
+                })
+            }
             _ => None,
         };
         (0..wanted.len()).filter_map(leaf).collect()

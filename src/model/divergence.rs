@@ -163,4 +163,3 @@ impl Engine {
         Ok((recording, Some(kl)))
     }
 }
-

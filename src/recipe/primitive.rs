@@ -150,7 +150,10 @@ impl<'a> Elaborator<'a> {
         for (name, value) in &all {
             // an option that is off takes those that belong to it along: the call is as if it had never been declared
             let leads = declared.iter().any(|field| head_of(&declared, &field.name.text).as_ref() == Some(name));
-            if (leads && off(name)) || (is_none(declared.iter().find(|f| f.name.text == *name).and_then(|f| f.default)) && off(name)) || head_of(&declared, name).is_some_and(|head| off(&head)) {
+            if (leads && off(name))
+                || (is_none(declared.iter().find(|f| f.name.text == *name).and_then(|f| f.default)) && off(name))
+                || head_of(&declared, name).is_some_and(|head| off(&head))
+            {
                 continue;
             }
             let (name, value) = (name.clone(), value.clone());

@@ -50,9 +50,7 @@ impl Given {
             tables.push(context.table(source.on().unwrap_or(&data))?);
         }
         if tables.first().is_none_or(|table| table.is_empty()) {
-            return Err(
-                Failure::new("align::run::no_rows", "there are no rows to fit").help("look at the filter or split that makes them")
-            );
+            return Err(Failure::new("align::run::no_rows", "there are no rows to fit").help("look at the filter or split that makes them"));
         }
         Ok(Self { compiled, tables })
     }
@@ -168,8 +166,7 @@ impl Primitive for Posterior {
         let drawn = problem.draw(prior, call.get("draws")?, context.stage_key())?;
         let of = |name: &Arc<str>| drawn.numbers.iter().map(|numbers| cell(numbers, name)).collect::<Vec<Cell>>();
         let names = problem.start().keys();
-        let mut fields: Vec<(Arc<str>, Item)> =
-            names.map(|name| (name.clone(), Item::Value(Cell::List(of(name).into())))).collect();
+        let mut fields: Vec<(Arc<str>, Item)> = names.map(|name| (name.clone(), Item::Value(Cell::List(of(name).into())))).collect();
         fields.push(("effective".into(), Item::Value(Cell::Float(drawn.effective))));
         fields.push(("acceptance".into(), Item::Value(Cell::Float(drawn.acceptance))));
         Ok(Product::record(fields))

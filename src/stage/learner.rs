@@ -16,9 +16,7 @@ use crate::formula::objective::{Compiled, Leaf, Per, Source, States, TrainedNumb
 use crate::formula::phases::{Fixed, Metric, Outcome};
 use crate::formula::program::Network as Asked;
 use crate::formula::shape::Under;
-use crate::model::{
-    AdamStep, Adapter, Coefficients, Engine, Learns, NetId, Network, Pass, Readout, Sides, TokenSequence, Tokenizer, Want,
-};
+use crate::model::{AdamStep, Adapter, Coefficients, Engine, Learns, NetId, Network, Pass, Readout, Sides, TokenSequence, Tokenizer, Want};
 use crate::value::statistics::mean;
 use crate::value::{Cell, Table};
 

@@ -8,9 +8,9 @@ use crate::formula::eval::{Call, Networks};
 use crate::formula::expr::Output;
 use crate::formula::failure::Unanswered;
 use crate::formula::program::{Network as Asked, When};
+use crate::formula::text::text_of;
 use crate::model::{Engine, Extras, ModelError, NetId, Network, Readout, Request, Sampling, Sides, TokenSequence, Tokenizer, Want};
 use crate::score::{FixedScorer, ScorerError};
-use crate::formula::text::text_of;
 use crate::value::statistics::mean;
 use crate::value::{Cell, Completion, Dialogue, Role, Sequence, Turn};
 
@@ -164,7 +164,8 @@ impl<'c> Service<'c> {
             for option in options.iter() {
                 let text = text_of(option).map_err(|_| "an option is a text")?.clone();
                 let completion = Completion { text, tokens: None, finished: false };
-                let sequence = self.sequence(&Cell::Sequence(Arc::new(Sequence { prompt: prompt.clone(), completion: Some(completion.into()) })))?;
+                let sequence =
+                    self.sequence(&Cell::Sequence(Arc::new(Sequence { prompt: prompt.clone(), completion: Some(completion.into()) })))?;
                 if sequence.scored_len() == 0 {
                     return Err("an option has no tokens of its own: an empty text cannot be chosen".into());
                 }
@@ -224,8 +225,12 @@ impl<'c> Service<'c> {
             _ => {}
         }
         let sequences = rows.iter().map(|row| self.sequence(&row[0])).collect::<Result<Vec<_>, _>>()?;
-        let want =
-            Want { logp: call.word == "logp", entropy: call.word == "entropy", value: call.word == "value", score: call.word.starts_with("score") };
+        let want = Want {
+            logp: call.word == "logp",
+            entropy: call.word == "entropy",
+            value: call.word == "value",
+            score: call.word.starts_with("score"),
+        };
         let read = self.engine()?.readout(net, &sequences, want, self.temperature)?;
         if call.when == When::Sampled && *call.network == Asked::Model {
             let asked = rows.iter().filter_map(|row| sequence_of(&row[0])).map(|s| Sequence::clone(&s));

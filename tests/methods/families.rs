@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use align::formula::at::{self, Answer};
+use align::formula::eval::Alone;
 use align::formula::expr::{Axis, Output};
 use align::formula::fit::Problem;
 use align::formula::halfspace;
 use align::formula::objective::Compiled;
 use align::formula::shape::Under;
-use align::formula::eval::Alone;
 use align::recipe::{Subject, subject};
 use align::value::{Cell, Table};
 use align::world::Sources;
@@ -130,7 +130,12 @@ fn disputed(case: &Case) {
 
 fn kto_weights(case: &Case) {
     let at = |ratio: f64| {
-        let params = [("ratio", ratio), ("desirable", case.x("n_desirable")), ("undesirable", case.x("n_undesirable")), ("lambda", case.x("lambda_u"))];
+        let params = [
+            ("ratio", ratio),
+            ("desirable", case.x("n_desirable")),
+            ("undesirable", case.x("n_undesirable")),
+            ("lambda", case.x("lambda_u")),
+        ];
         call("desirable_weight", &params, &json!([{}]))[0]
     };
     case.is("lambda_d_range", case.xs("ratio_target").into_iter().map(at).collect::<Vec<f64>>());
@@ -236,12 +241,17 @@ fn ensemble(case: &Case) {
     case.is("bai_second", largest(&variance[first]));
     let rivals = case.xs("ts_other_order").into_iter().map(|member| largest(&rewards[member as usize]));
     case.is("ee_second", rivals.into_iter().find(|rival| *rival != first).expect("a head that disagrees"));
-    let widest = (0..count * count).rev().max_by(|a, b| variance[a / count][a % count].total_cmp(&variance[b / count][b % count])).expect("a pair");
+    let widest =
+        (0..count * count).rev().max_by(|a, b| variance[a / count][a % count].total_cmp(&variance[b / count][b % count])).expect("a pair");
     case.is("pure_uncertainty_pair", json!([widest / count, widest % count]));
 }
 
 fn regulariser(case: &Case) {
-    let weight = call("anchor_weight", &[("lambda", case.x("lam")), ("batch", case.x("train_bs")), ("queries", case.x("total_queries"))], &json!([{}]))[0];
+    let weight = call(
+        "anchor_weight",
+        &[("lambda", case.x("lam")), ("batch", case.x("train_bs")), ("queries", case.x("total_queries"))],
+        &json!([{}]),
+    )[0];
     case.is("coef", weight);
     let (now, start) = (case.xs("params"), case.xs("init"));
     let square: f64 = now.iter().zip(&start).map(|(a, b)| (a - b).powi(2)).sum();
@@ -272,7 +282,13 @@ fn cost(case: &Case) {
 
 fn multiplier(case: &Case) {
     let (lambda, over) = (case.x("lam"), case.x("mean_cost") - case.x("threshold"));
-    let params = [("lambda", lambda), ("rate", case.x("lr")), ("cost", case.x("mean_cost")), ("budget", case.x("threshold")), ("most", case.x("lam_max"))];
+    let params = [
+        ("lambda", lambda),
+        ("rate", case.x("lr")),
+        ("cost", case.x("mean_cost")),
+        ("budget", case.x("threshold")),
+        ("most", case.x("lam_max")),
+    ];
     let next = call("next_multiplier", &params, &json!([{}]))[0];
     case.is("lam", next);
     case.is("loss", -over * lambda);
@@ -289,7 +305,8 @@ fn split_kl(case: &Case) {
             let token = |t: usize| sign * beta * k1[t] + if t == end { last } else { 0.0 };
             (0..k1.len()).map(token).collect::<Vec<f64>>()
         };
-        let wanted = Case { id: case.id.clone(), inputs: Value::Null, expected: case.expected[name].clone(), rtol: case.rtol, atol: case.atol };
+        let wanted =
+            Case { id: case.id.clone(), inputs: Value::Null, expected: case.expected[name].clone(), rtol: case.rtol, atol: case.atol };
         wanted.is("rewards", stream(-1.0, case.x("reward")));
         wanted.is("costs", stream(1.0, case.x("cost")));
         // what the policy feels of the KL: both streams over 1 + λ, whatever λ is
@@ -328,9 +345,11 @@ fn inverse_reward(case: &Case) {
     let mine = picks(&case.xs("proxy"));
     case.is("optimal_option_under_proxy", mine);
     let votes = |option: usize| grid.iter().filter(|w| picks(w) == option).count();
-    let row = |option: usize| json!({ "environment": "dev", "features": options[option], "votes": votes(option), "written": option == mine });
+    let row =
+        |option: usize| json!({ "environment": "dev", "features": options[option], "votes": votes(option), "written": option == mine });
     let rows: Value = (0..options.len()).filter(|option| votes(*option) > 0).map(row).collect();
-    let weight = |w: &Vec<f64>| (-eval("ird_loss", &[("beta", case.x("beta"))], &json!({ "rows": rows, "trained": { "w": w } })).loss).exp();
+    let weight =
+        |w: &Vec<f64>| (-eval("ird_loss", &[("beta", case.x("beta"))], &json!({ "rows": rows, "trained": { "w": w } })).loss).exp();
     let weights: Vec<f64> = grid.iter().map(weight).collect();
     let total: f64 = weights.iter().sum();
     let posterior: Vec<f64> = weights.iter().map(|x| x / total).collect();
@@ -342,9 +361,12 @@ fn inverse_reward(case: &Case) {
 
 fn risk(case: &Case) {
     let candidates = lists(&case.inputs["candidates"]);
-    let rows: Value =
-        candidates.iter().map(|c| json!({ "weights": case.inputs["weight_samples"], "features": c, "baseline": case.inputs["baseline"] })).collect();
-    let worths: Vec<Vec<f64>> = call("worths", &[], &rows).chunks(lists(&case.inputs["weight_samples"]).len()).map(<[f64]>::to_vec).collect();
+    let rows: Value = candidates
+        .iter()
+        .map(|c| json!({ "weights": case.inputs["weight_samples"], "features": c, "baseline": case.inputs["baseline"] }))
+        .collect();
+    let worths: Vec<Vec<f64>> =
+        call("worths", &[], &rows).chunks(lists(&case.inputs["weight_samples"]).len()).map(<[f64]>::to_vec).collect();
     let rows: Value = worths.iter().map(|worths| json!({ "worths": worths })).collect();
     let least = values(&word("lowest", &[col("worths"), num(0.0)]), &rows);
     case.is("min_scores", least.clone());
