@@ -21,7 +21,7 @@ const LLAMA_15M: Shape = Shape { layers: 6, width: 288, heads: 6, kv_heads: 6, m
 
 type Bench = fn(&Network);
 
-const STEP: AdamStep = AdamStep { lr: 1e-5, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.0, clip: Some(1.0) };
+const STEP: AdamStep = AdamStep { lr: 1e-5, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.0, anchor: 0.0, clip: Some(1.0) };
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();

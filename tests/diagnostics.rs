@@ -54,6 +54,16 @@ const CASES: &[(&str, &str, Setup)] = &[
     ("data::repeated_rows", "x = load_data(\"rows.jsonl\") as { id: Int }", |f| {
         f.write("rows.jsonl", "{\"id\": 1}\n{\"id\": 2}\n{\"id\": 1}\n");
     }),
+    (
+        "model::unlike",
+        "base = load_model(\"model\")\n    prefs = load_data(\"prefs.jsonl\") as Preference\n    x = prefs.with(kl: sum(base.kl_to(base, .chosen, reads: .rejected)))",
+        Folder::all,
+    ),
+    (
+        "run::not_converged",
+        "seen = fit(blank(4).select(d: 1.0), bent())\n    x = blank(1).select(w: seen.w.mean)\n}\nobjective bent(trained w: Float = 0.7) for { d: Float } {\n    loss = abs(w - .d) + abs(w - 0.5)",
+        |_| {},
+    ),
     ("data::nothing_left", "… x = rows.filter(.by == \"you\")", Folder::rows),
     ("data::tied", "told = load_data(\"told.jsonl\") as Demonstration + { stars: Float }\n    x = told.pairs(by: .stars)", |f| {
         let row = |said: &str| json!({"prompt": "a", "completion": said, "stars": 2}).to_string() + "\n";

@@ -9,7 +9,7 @@ use align::engine::Device;
 use align::engine::cpu::CpuDevice;
 use align::engine::oracle::OracleDevice;
 use align::model::{
-    AdamStep, Adapter, AdapterSpec, Budget, Coefficients, Engine, Extras, FAMILIES, Head, HeadStart, ModelError, NetId, Network,
+    AdamStep, Adapter, AdapterSpec, Budget, Coefficients, Engine, Extras, FAMILIES, Head, HeadStart, Learns, ModelError, NetId, Network,
     NetworkSize, Request, Sample, Sampling, TensorFile, Tensors, TokenSequence, Want, write_tensors,
 };
 use serde_json::json;
@@ -44,7 +44,7 @@ fn sequences() -> Vec<TokenSequence> {
     ]
 }
 
-const STEP: AdamStep = AdamStep { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip: Some(1.0) };
+const STEP: AdamStep = AdamStep { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, anchor: 0.0, clip: Some(1.0) };
 
 // Files
 
@@ -822,11 +822,11 @@ fn adapters_go_on_where_they_were_saved() {
     let first = step(&mut engine, net);
     let saved = engine.state(net).expect("a state");
     assert_eq!(saved.weights.len(), 2 * 7 * network.spec.layers + 1, "A and B of every projection, and the head");
-    let restored = policy.restored(&saved).expect("it fits");
+    let restored = policy.restored(&saved, Learns::All).expect("it fits");
     let now = engine.network(net).expect("a network");
     assert_eq!(restored.adapter, now.adapter);
     assert_eq!(numbers(&restored), numbers(&now));
-    assert!(matches!(network.restored(&saved), Err(ModelError::State { .. })), "it has no adapters");
+    assert!(matches!(network.restored(&saved, Learns::All), Err(ModelError::State { .. })), "it has no adapters");
     let after = [step(&mut engine, net), step(&mut engine, net)];
     assert_ne!(first, after[0]);
     let mut other = Engine::new(device());

@@ -65,6 +65,7 @@ const CASES: &[(&str, &str)] = &[
     ("no_loss", "objective mine() for Preference {\n    metric n = length(.chosen)\n}\nrecipe r { }"),
     ("objective_arithmetic", "…    p = base.train(prefs, simpo_loss() - simpo_loss())\n"),
     ("wrong_network", "…    p = base.train(prefs, bt_loss())\n"),
+    ("trains_network", "…    x = prefs.fit(simpo_loss())\n"),
     ("misplaced", "…    gate 1 > 0\n"),
     ("round_count", "…    x = repeat round in 1..=0 carrying p = base { p = p.sft(demos) }\n"),
     ("keep_form", "…    x = repeat round in 1..=2 carrying p = base { p = p.sft(demos) } keep best\n"),

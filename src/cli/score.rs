@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::model::{Head, ModelError, TokenSequence, Tokenizer, Want};
 use crate::score::FixedScorer;
+use crate::value::statistics::mean;
 use crate::value::{Completion, Role, Sequence, Turn};
 
 use super::Exit;
@@ -126,7 +127,7 @@ fn ask(open: &mut Open, asked: &Asked, raw: bool) -> Result<Answer, ModelError> 
         Token { id: ids[at], piece: piece(&tokenizer, &ids[..at], ids[at]), number }
     });
     let tokens = tokens.collect();
-    Ok(Answer { tokens, score: read.score.first().copied() })
+    Ok(Answer { tokens, score: (!read.score.is_empty()).then(|| mean(&read.score)) })
 }
 
 struct Token {

@@ -336,6 +336,17 @@ impl Eval<'_> {
         Ok(Column::once(Cell::Estimate(estimate)))
     }
 
+    /// Which rows of the table a word keeps, by the list of numbers in each.
+    pub(super) fn kept(&mut self, slot: Slot, scope: usize, keep: fn(&[Vec<f64>]) -> Vec<bool>) -> Result<Column, EvalError> {
+        let column = self.args(slot, scope)?.swap_remove(0);
+        let numbers = self.numbers(&column, slot, scope)?;
+        let lists: Vec<Vec<f64>> = (0..self.rows(scope)).map(|row| numbers.row(row).to_vec()).collect();
+        if let Some(row) = lists.iter().position(|list| list.len() != lists[0].len() || list.iter().any(|x| !x.is_finite())) {
+            return Err(self.error(slot, scope, Some(row), Cause::NotAList));
+        }
+        Ok(Column::from_cells(keep(&lists).into_iter().map(Cell::Bool).collect(), true))
+    }
+
     /// True for the first of texts that share this much of their words.
     pub(super) fn distinct(&mut self, slot: Slot, scope: usize) -> Result<Column, EvalError> {
         let (per_row, rows) = self.cells(&self.program.nodes[slot].args, scope)?;

@@ -18,7 +18,7 @@ impl Eval<'_> {
         slot: Slot,
         scope: usize,
         word: &'static Word,
-        network: &Network,
+        (network, other): (&Network, Option<&Network>),
         when: When,
     ) -> Result<Column, EvalError> {
         let Kind::Network(gives) = word.kind else { unreachable!("only network words are calls") };
@@ -35,7 +35,8 @@ impl Eval<'_> {
         let answers = if rows.is_empty() {
             Vec::new()
         } else {
-            let call = Call { word: word.name, network, when, key: self.inputs.key, names: &names, span: self.program.nodes[slot].span };
+            let call =
+                Call { word: word.name, network, other, when, key: self.inputs.key, names: &names, span: self.program.nodes[slot].span };
             self.networks.call(call, &rows).map_err(|e| self.error(slot, scope, None, e))?
         };
         if let Some(wrong) = answers.iter().position(|a| !fits(gives, a)).or((answers.len() != rows.len()).then_some(answers.len())) {
@@ -121,8 +122,8 @@ fn distinct(keys: &[Key]) -> (Vec<usize>, Vec<usize>) {
 
 fn fits(gives: Gives, answer: &Cell) -> bool {
     match gives {
-        Gives::PerToken | Gives::Lens => matches!(answer, Cell::Tokens(_)),
-        Gives::Inside => matches!(answer, Cell::List(_)),
+        Gives::PerToken | Gives::Lens | Gives::Divergence => matches!(answer, Cell::Tokens(_)),
+        Gives::Inside | Gives::Scores | Gives::Choose => matches!(answer, Cell::List(_)),
         Gives::Score => answer.number().is_some(),
         Gives::Sample => matches!(answer, Cell::Completion(_)),
     }
@@ -130,8 +131,8 @@ fn fits(gives: Gives, answer: &Cell) -> bool {
 
 fn expected(gives: Gives) -> &'static str {
     match gives {
-        Gives::PerToken | Gives::Lens => "numbers per token",
-        Gives::Inside => "a list",
+        Gives::PerToken | Gives::Lens | Gives::Divergence => "numbers per token",
+        Gives::Inside | Gives::Scores | Gives::Choose => "a list",
         Gives::Score => "a number",
         Gives::Sample => "a completion",
     }

@@ -27,6 +27,8 @@ pub struct Call<'a> {
     /// A word of kind [`Kind::Network`].
     pub word: &'static str,
     pub network: &'a Network,
+    /// The second network of a word that compares two.
+    pub other: Option<&'a Network>,
     pub when: When,
     /// Seed and stage: the key of [`crate::chance`].
     pub key: [u32; 2],
@@ -37,8 +39,9 @@ pub struct Call<'a> {
 
 /// Everything that formulas ask of the world around them.
 pub trait Networks {
-    /// Answers for all rows at once: `rows[i]` holds the word's arguments after the network. `Tokens` for `logp`,
-    /// `entropy`, `value` and `lens`, `Float` for `score`, `Completion` for `sample`, a list for what is read inside.
+    /// Answers for all rows at once: `rows[i]` holds the word's arguments after its networks. `Tokens` for `logp`,
+    /// `entropy`, `value`, `kl_to` and `lens`, `Float` for `score`, `Completion` for `sample`, a list for `scores`, `choose`
+    /// and what is read inside.
     ///
     /// # Errors
     /// When the network cannot be asked; the formula's place is added by the caller.
@@ -213,7 +216,7 @@ impl<'a> Eval<'a> {
                 Some(x) => Ok(Column::Numbers(Numbers::once(*x, Scalar::Float))),
                 None => Err(self.error(slot, scope, None, Cause::NotGiven { name: name.to_string() })),
             },
-            Op::Call { word, network, when } => self.call(slot, scope, word, network, *when),
+            Op::Call { word, network, other, when } => self.call(slot, scope, word, (network, other.as_ref()), *when),
             Op::Word(word) => self.word(slot, scope, word),
             Op::Over { word, along } => self.over(slot, scope, word, along),
             Op::If => self.choice(slot, scope),
@@ -240,6 +243,7 @@ impl<'a> Eval<'a> {
             Kind::Aggregate(aggregate) => self.aggregate(slot, scope, aggregate),
             Kind::Distinct => self.distinct(slot, scope),
             Kind::Cluster => self.cluster(slot, scope),
+            Kind::Kept(keep) => self.kept(slot, scope, keep),
             Kind::Reduction(_) | Kind::Rows(_) | Kind::Network(_) | Kind::Old => unreachable!("lowered to an op of its own"),
         }
     }

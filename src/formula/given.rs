@@ -52,7 +52,9 @@ impl Given {
                     Some((values, lengths, _)) => {
                         let layout = match word.kind {
                             words::Kind::Network(gives) if gives.per_token() => Layout::many(lengths, true),
-                            words::Kind::Network(words::Network::Inside) => Layout::many(lengths, false),
+                            words::Kind::Network(words::Network::Inside | words::Network::Scores | words::Network::Choose) => {
+                                Layout::many(lengths, false)
+                            }
                             _ => Layout::ROWS,
                         };
                         given.known.push((slot, Column::Numbers(Numbers { values, layout, scalar: Scalar::Float })));
@@ -131,7 +133,9 @@ impl<'a> Reader<'a> {
         for slot in 0..program.nodes.len() {
             let sequence = match &program.nodes[slot].op {
                 Op::Word(word) if word.name == "length" => program.nodes[slot].args[0],
-                Op::Call { word, .. } if matches!(word.kind, words::Kind::Network(gives) if gives.per_token()) => program.nodes[slot].args[0],
+                Op::Call { word, .. } if matches!(word.kind, words::Kind::Network(gives) if gives.per_token()) => {
+                    program.nodes[slot].args[0]
+                }
                 _ => continue,
             };
             let (shown, call) = (format!("length({})", self.show.slot(sequence)), self.show.slot(slot));

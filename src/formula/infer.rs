@@ -38,7 +38,7 @@ impl Infer<'_> {
             }
             Op::State(_) if self.under == Under::Train => Form { inner: Inner::One, ..table(Changes::Step) },
             Op::State(_) => Form { inner: Inner::One, ..table(Changes::Once) },
-            Op::Call { word, network, when } => self.call(slot, word, network, *when),
+            Op::Call { word, network, other, when } => self.call(slot, word, [Some(network), other.as_ref()], *when),
             Op::Word(word) => self.word(slot, node, word),
             Op::Over { word, along } => self.over(slot, node, word, along),
             Op::If => Form { gradient: self.gradient(&node.args[1..]), ..self.joined(slot) },
@@ -85,12 +85,12 @@ impl Infer<'_> {
         self.refuse(slot, refusal);
     }
 
-    fn call(&mut self, slot: Slot, word: &Word, network: &Network, when: When) -> Form {
+    fn call(&mut self, slot: Slot, word: &Word, networks: [Option<&Network>; 2], when: When) -> Form {
         use words::Network as Gives;
         let args = self.joined(slot);
         let words::Kind::Network(gives) = word.kind else { unreachable!("only network words are calls") };
-        let trained = !matches!(network, Network::Artifact(_));
-        if trained && matches!(gives, Gives::Sample | Gives::Lens | Gives::Inside) {
+        let trained = networks.into_iter().flatten().any(|network| !matches!(network, Network::Artifact(_)));
+        if trained && matches!(gives, Gives::Sample | Gives::Lens | Gives::Inside | Gives::Choose | Gives::Scores) {
             self.refuse(slot, Refusal::AsksTrained { word: word.name });
         }
         let first = self.program.nodes[slot].args[0];
@@ -98,7 +98,7 @@ impl Infer<'_> {
             self.refuse(slot, Refusal::SequenceChanges);
         }
         let shape = if gives.per_token() { Shape::Token(self.sequence(first)) } else { Shape::Row };
-        let inner = if gives == Gives::Inside { Inner::List } else { Inner::One };
+        let inner = if matches!(gives, Gives::Inside | Gives::Choose | Gives::Scores) { Inner::List } else { Inner::One };
         let present = trained && when == When::Now;
         Form { shape, inner, changes: if present { Changes::Present } else { args.changes }, gradient: present }
     }
@@ -124,7 +124,9 @@ impl Infer<'_> {
                 let form = self.joined(slot);
                 Form { shape: Shape::Table, inner: Inner::One, ..form }
             }
-            words::Kind::Distinct | words::Kind::Cluster => Form { shape: Shape::Row, inner: Inner::One, ..self.joined(slot) },
+            words::Kind::Distinct | words::Kind::Cluster | words::Kind::Kept(_) => {
+                Form { shape: Shape::Row, inner: Inner::One, ..self.joined(slot) }
+            }
             _ => Form { inner: Inner::Unknown, ..self.joined(slot) },
         }
     }

@@ -145,8 +145,11 @@ impl Lowering {
             }
             words::Kind::Network(_) => {
                 let network = self.network(word.name, &args[0], when)?;
-                let when = if matches!(network, Network::Artifact(_)) { When::Now } else { when };
-                self.call(Op::Call { word, network, when }, &args[1..], span)
+                let two = matches!(word.kind, words::Kind::Network(words::Network::Divergence));
+                let other = two.then(|| self.network(word.name, &args[1], when)).transpose()?;
+                let finished = |network: &Network| matches!(network, Network::Artifact(_));
+                let when = if finished(&network) && other.as_ref().is_none_or(finished) { When::Now } else { when };
+                self.call(Op::Call { word, network, other, when }, &args[1 + usize::from(two)..], span)
             }
             _ => self.plain(Op::Word(word), args, when, span),
         }
@@ -266,13 +269,9 @@ fn write_op(writer: &mut Writer, op: &Op, key_of: impl Fn(Slot) -> Key) {
         Op::Artifact(output) => write_output(writer.text("artifact"), output),
         Op::Trained { name, when } => writer.text("trained").text(name).count(*when as usize),
         Op::State(name) => writer.text("state").text(name),
-        Op::Call { word, network, when } => {
+        Op::Call { word, network, other, when } => {
             let writer = writer.text("call").text(word.name).count(*when as usize);
-            match network {
-                Network::Model => writer.text("model"),
-                Network::Trained(name) => writer.text("trained").text(name),
-                Network::Artifact(output) => write_output(writer.text("artifact"), output),
-            }
+            other.iter().fold(write_network(writer, network), write_network)
         }
         Op::Word(word) => writer.text("word").text(word.name),
         Op::Over { word, along } => {
@@ -292,6 +291,14 @@ fn write_op(writer: &mut Writer, op: &Op, key_of: impl Fn(Slot) -> Key) {
         Op::Index => writer.text("index"),
         Op::Template => writer.text("template"),
     };
+}
+
+fn write_network<'a>(writer: &'a mut Writer, network: &Network) -> &'a mut Writer {
+    match network {
+        Network::Model => writer.text("model"),
+        Network::Trained(name) => writer.text("trained").text(name),
+        Network::Artifact(output) => write_output(writer.text("artifact"), output),
+    }
 }
 
 fn write_output<'a>(writer: &'a mut Writer, output: &Output) -> &'a mut Writer {

@@ -72,13 +72,15 @@ fn node(node: &Node, names: &[String], artifact: Named<'_>) -> Value {
         Op::Artifact(output) => vec![json!("artifact"), json!(artifact(output))],
         Op::Trained { name, when } => vec![json!("trained"), place(name), json!(time(*when))],
         Op::State(name) => vec![json!("state"), place(name)],
-        Op::Call { word, network, when } => {
-            let network = match network {
+        Op::Call { word, network, other, when } => {
+            let mut named = |network: &Network| match network {
                 Network::Model => json!("model"),
                 Network::Trained(name) => json!({ "trained": place(name) }),
                 Network::Artifact(output) => json!({ "artifact": artifact(output) }),
             };
-            vec![json!("call"), json!(word.name), network, json!(time(*when))]
+            let mut parts = vec![json!("call"), json!(word.name), named(network), json!(time(*when))];
+            parts.extend(other.as_ref().map(named));
+            parts
         }
         Op::Word(word) => vec![json!(word.name)],
         Op::Over { word, along } => vec![json!(word.name), json!({ "over": axis(along) })],

@@ -55,10 +55,12 @@ pub enum Per {
 /// Something that a trained network must say about a sequence of every row in every step.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Leaf {
-    /// `logp`, `entropy`, `value` or `score`.
+    /// `logp`, `entropy`, `value`, `kl_to` or `score`.
     pub word: &'static str,
-    /// [`Network::Model`] or [`Network::Trained`].
+    /// [`Network::Model`] or [`Network::Trained`]; of a word of two networks, one of them is.
     pub network: Network,
+    /// The second network of a word that compares two, and the sequence that it reads.
+    pub other: Option<(Network, Slot)>,
     pub per: Per,
     /// Whether a derivative goes back to it. A sequence whose leaves all have none needs no backward pass.
     pub gradient: bool,
@@ -124,20 +126,28 @@ impl Source {
 
     fn find_leaves(&self, in_loss: &[bool], in_early: &[bool]) -> Vec<Leaf> {
         let wanted = self.tape.program.cone(self.roots());
+        let trained = |network: &Network| !matches!(network, Network::Artifact(_));
         let leaf = |slot: Slot| match &self.tape.program.nodes[slot].op {
-            Op::Call { word, network, when: When::Now } if wanted[slot] && !matches!(network, Network::Artifact(_)) => Some(Leaf {
-                word: word.name,
-                network: network.clone(),
-                per: match word.kind {
-                    words::Kind::Network(words::Network::PerToken) => Per::Token,
-                    _ => Per::Row,
-                },
-                gradient: self.reached[slot],
-                loss: in_loss[slot] || in_early[slot],
-                early: in_early[slot],
-                slot,
-                sequence: self.tape.program.nodes[slot].args[0],
-            }),
+            Op::Call { word, network, other, when: When::Now }
+                if wanted[slot] && (trained(network) || other.as_ref().is_some_and(trained)) =>
+            {
+                Some(Leaf {
+                    word: word.name,
+                    network: network.clone(),
+                    other: other.clone().map(|other| {
+                        (other, *self.tape.program.nodes[slot].args.last().expect("a word of two networks reads two sequences"))
+                    }),
+                    per: match word.kind {
+                        words::Kind::Network(gives) if gives.per_token() => Per::Token,
+                        _ => Per::Row,
+                    },
+                    gradient: self.reached[slot],
+                    loss: in_loss[slot] || in_early[slot],
+                    early: in_early[slot],
+                    slot,
+                    sequence: self.tape.program.nodes[slot].args[0],
+                })
+            }
             _ => None,
         };
         (0..wanted.len()).filter_map(leaf).collect()

@@ -27,9 +27,9 @@ pub(super) fn field(cell: &Cell, name: &str) -> Result<Cell, Cause> {
 /// An item of a list or a turn of a dialogue.
 fn item(of: &Cell, index: &Cell) -> Result<Cell, Cause> {
     let place = index.number().ok_or_else(|| Cause::NotANumber { found: describe(index) })?;
-    let items = match of {
+    let items: Vec<Cell> = match of {
         Cell::None => return Ok(Cell::None),
-        Cell::List(items) => items.to_vec(),
+        Cell::List(items) => return at(place, items.len()).map(|i| items[i].clone()),
         Cell::Tokens(xs) => xs.iter().map(|x| Cell::Float(*x)).collect(),
         other => dialogue_of(other)?.iter().map(turn).collect(),
     };

@@ -26,6 +26,8 @@ pub struct Fixed {
     rows: usize,
     /// Per leaf: the sequence of every row.
     sequences: Vec<Arc<Column>>,
+    /// Per leaf that compares two networks: the sequence that the second one reads at every row.
+    others: Vec<Option<Arc<Column>>>,
     /// Per leaf: how many numbers each row has.
     pub(super) lengths: Vec<Vec<usize>>,
     blocks: Vec<Vec<usize>>,
@@ -62,7 +64,39 @@ pub struct Outcome {
     pub clamped: usize,
 }
 
+impl Outcome {
+    /// Every number of it times a factor.
+    pub fn scale(&mut self, factor: f64) {
+        self.loss *= factor;
+        let coefficients = self.coefficients.iter_mut().flatten();
+        for numbers in [&mut self.lines].into_iter().chain(coefficients).chain(self.numbers.values_mut()) {
+            numbers.iter_mut().for_each(|x| *x *= factor);
+        }
+    }
+
+    /// Another outcome over the same leaves, added.
+    pub fn add(&mut self, other: &Self) {
+        let onto = |sum: &mut Vec<f64>, more: &[f64]| sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        self.loss += other.loss;
+        self.clamped += other.clamped;
+        onto(&mut self.lines, &other.lines);
+        for (sum, more) in self.coefficients.iter_mut().zip(&other.coefficients) {
+            if let (Some(sum), Some(more)) = (sum, more) {
+                onto(sum, more);
+            }
+        }
+        for (name, more) in &other.numbers {
+            onto(self.numbers.entry(name.clone()).or_insert_with(|| vec![0.0; more.len()]), more);
+        }
+    }
+}
+
 impl Fixed {
+    /// How many leaves there are.
+    pub fn leaves(&self) -> usize {
+        self.sequences.len()
+    }
+
     /// Number of rows of the table.
     pub fn rows(&self) -> usize {
         self.rows
@@ -71,6 +105,11 @@ impl Fixed {
     /// The sequence that a leaf reads at a row.
     pub fn sequence(&self, leaf: usize, row: usize) -> Cell {
         self.sequences[leaf].cell(row)
+    }
+
+    /// The sequence that a leaf's second network reads at a row, where it has one.
+    pub fn other(&self, leaf: usize, row: usize) -> Option<Cell> {
+        self.others[leaf].as_ref().map(|column| column.cell(row))
     }
 
     /// How many numbers a leaf has at a row.
@@ -90,6 +129,11 @@ impl Fixed {
 }
 
 impl Step<'_> {
+    /// How many elements each loss line is the mean of, or the sum of their weights.
+    pub fn divisors(&self) -> impl Iterator<Item = f64> {
+        self.lines.iter().map(|(_, divisor)| *divisor)
+    }
+
     /// Under `train`, the controllers after this step.
     pub fn next_states(&self) -> &States {
         &self.next
@@ -122,6 +166,7 @@ impl Source {
                 Per::Row => vec![1; cells.len()],
             });
             fixed.sequences.push(column);
+            fixed.others.push(leaf.other.as_ref().map(|(_, reads)| eval.get(*reads, 0)).transpose()?);
         }
         fixed.root = eval.into_scope();
         Ok(fixed)
@@ -153,6 +198,7 @@ impl Source {
         Ok(Fixed {
             rows: eval.rows(0),
             sequences: Vec::new(),
+            others: Vec::new(),
             lengths: Vec::new(),
             blocks: self.find_blocks(eval)?,
             states: eval.inputs.states.clone(),

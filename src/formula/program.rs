@@ -59,10 +59,12 @@ pub enum Op {
         when: When,
     },
     State(Arc<str>),
-    /// A network word; the arguments are the word's without the network.
+    /// A network word; the arguments are the word's without its networks.
     Call {
         word: &'static Word,
         network: Network,
+        /// The second network of a word that compares two.
+        other: Option<Network>,
         when: When,
     },
     Word(&'static Word),
@@ -107,7 +109,9 @@ impl Node {
             Op::Over { word, along: Along::Columns(_) | Along::Batch | Along::All } => {
                 !matches!(word.kind, words::Kind::Rows(words::Rows::Dice))
             }
-            Op::Word(word) => matches!(word.kind, words::Kind::Aggregate(_) | words::Kind::Distinct | words::Kind::Cluster),
+            Op::Word(word) => {
+                matches!(word.kind, words::Kind::Aggregate(_) | words::Kind::Distinct | words::Kind::Cluster | words::Kind::Kept(_))
+            }
             _ => false,
         }
     }
@@ -126,11 +130,13 @@ pub struct Program {
 impl Program {
     /// Every artifact that is read, networks included, in order and once.
     pub fn artifacts(&self) -> Vec<Output> {
-        let read = self.nodes.iter().filter_map(|node| match &node.op {
-            Op::Artifact(output) | Op::Call { network: Network::Artifact(output), .. } => Some(output.clone()),
-            _ => None,
+        let of = |network: &Network| if let Network::Artifact(output) = network { Some(output.clone()) } else { None };
+        let read = self.nodes.iter().flat_map(|node| match &node.op {
+            Op::Artifact(output) => [Some(output.clone()), None],
+            Op::Call { network, other, .. } => [of(network), other.as_ref().and_then(of)],
+            _ => [None, None],
         });
-        read.collect::<BTreeSet<_>>().into_iter().collect()
+        read.flatten().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Every column that is read, in order and once.

@@ -48,7 +48,10 @@ impl<'a> Show<'a> {
             Op::Artifact(output) => (self.artifact)(output),
             Op::Trained { name, when } => sampled(*when, name.to_string()),
             Op::State(name) => name.to_string(),
-            Op::Call { word, network, when } => sampled(*when, format!("{}.{}({})", self.network(network), word.name, args.join(", "))),
+            Op::Call { word, network, other, when } => {
+                let asked: Vec<String> = other.iter().map(|other| self.network(other)).chain(args).collect();
+                sampled(*when, format!("{}.{}({})", self.network(network), word.name, asked.join(", ")))
+            }
             // A completion after the row's own prompt is how everybody writes it: `.chosen`.
             Op::Word(word) if word.name == "after" && args[0] == ".prompt" => args[1].clone(),
             Op::Word(word) if word.is_operator() => operator(word.name, &args),

@@ -7,6 +7,8 @@ use crate::value::Cell;
 
 use super::aggregate::{self, Aggregate};
 use super::apply;
+use super::halfspace;
+use super::list;
 use super::lists;
 use super::number::{self, Number};
 use super::reduce::{self, Reduction};
@@ -40,6 +42,8 @@ pub enum Kind {
     Distinct,
     /// The cluster of each row's list among those of all rows.
     Cluster,
+    /// Looks at a list of numbers in every row of the table: true for the rows that are kept.
+    Kept(fn(&[Vec<f64>]) -> Vec<bool>),
     /// One row's texts, dialogues and lists.
     Text(fn(&[Cell]) -> Result<Cell, TextError>),
     /// Facts of a sequence's layout.
@@ -96,6 +100,12 @@ pub enum Network {
     PerToken,
     /// A number per sequence, differentiable.
     Score,
+    /// A number per sequence from every head that a scorer has.
+    Scores,
+    /// The share of each of several continuations.
+    Choose,
+    /// A number per scored token from two networks, differentiable in either: the second network is the second argument.
+    Divergence,
     /// A completion by chance: equal prompts get different answers.
     Sample,
     /// A number per scored token read within a finished network.
@@ -107,7 +117,7 @@ pub enum Network {
 impl Network {
     /// Whether it gives a number per scored token.
     pub fn per_token(self) -> bool {
-        matches!(self, Self::PerToken | Self::Lens)
+        matches!(self, Self::PerToken | Self::Lens | Self::Divergence)
     }
 }
 
@@ -171,6 +181,11 @@ pub static WORDS: &[Word] = &[
     plain("without", 2, Kind::Text(lists::without)),
     plain("place", 2, Kind::Text(lists::place)),
     plain("shared_words", 2, Kind::Text(lists::shared_words)),
+    plain("irreducible", 1, Kind::Kept(halfspace::irreducible)),
+    plain("covering", 1, Kind::Kept(halfspace::covering)),
+    plain("times", 2, Kind::Text(list::times)),
+    plain("lowest", 2, Kind::Text(list::lowest)),
+    plain("lower", 2, Kind::Text(list::lower)),
     plain("..", 2, Kind::Text(text::range)),
     plain("system", 1, Kind::Text(text::system)),
     plain("user", 1, Kind::Text(text::user)),
@@ -207,6 +222,9 @@ pub static WORDS: &[Word] = &[
     plain("saliency", 3, Kind::Network(Network::Inside)),
     plain("patched", 4, Kind::Network(Network::Inside)),
     plain("swaps", 4, Kind::Network(Network::Inside)),
+    plain("scores", 2, Kind::Network(Network::Scores)),
+    plain("choose", 3, Kind::Network(Network::Choose)),
+    plain("kl_to", 4, Kind::Network(Network::Divergence)),
     plain("ece", 2, Kind::Aggregate(aggregate::ece)),
     plain("auroc", 2, Kind::Aggregate(aggregate::auroc)),
     plain("spearman", 2, Kind::Aggregate(aggregate::spearman)),
@@ -272,6 +290,6 @@ mod tests {
     #[test]
     fn operators() {
         assert!(get("+").expect("a word").is_operator() && get("not").expect("a word").is_operator());
-        assert!(!get("log").expect("a word").is_operator() && find("kl_to").is_none());
+        assert!(!get("log").expect("a word").is_operator() && find("kl").is_none());
     }
 }

@@ -63,8 +63,9 @@ impl Network {
         }
         let (folder, files, index) = locate(path)?;
         let config = Config::read(&folder.join("config.json"))?;
-        let spec = ModelSpec::from_config(&config)?;
-        let head = head_of(&folder, &config, &spec)?;
+        let mut spec = ModelSpec::from_config(&config)?;
+        let head;
+        (head, spec.scores) = head_of(&folder, &config, &spec)?;
         let mut tensors = TensorFile::open(&files)?;
         index.iter().try_for_each(|index| index.check(&tensors))?;
         tensors.complete_names(&spec.family.names);
@@ -152,7 +153,15 @@ impl Network {
     /// # Errors
     /// When the numbers cannot be read, or a head is to be kept that is not there.
     pub fn with_head(&self, head: Head, start: HeadStart) -> Result<Self, ModelError> {
-        if head == self.head {
+        self.with_heads(head, start, 1)
+    }
+
+    /// The same with so many scores a sequence: an ensemble's.
+    ///
+    /// # Errors
+    /// As [`Network::with_head`].
+    pub fn with_heads(&self, head: Head, start: HeadStart, scores: usize) -> Result<Self, ModelError> {
+        if head == self.head && (head == Head::Language || scores == self.spec.scores) {
             return Ok(self.clone());
         }
         let wrong = || ModelError::WrongHead { expected: "score", found: self.head.word() };
@@ -166,12 +175,13 @@ impl Network {
         match (head, start) {
             (Head::Language, _) if !self.spec.tied => return Err(wrong()),
             (Head::Language, _) => {}
-            (_, HeadStart::Zero) => weights.push(vec![0.0; self.spec.width].into()),
-            (_, HeadStart::Normal { seed }) => weights.push(normal_head(self.spec.width, seed)),
-            (_, HeadStart::Kept) if self.head == Head::Language => return Err(wrong()),
+            (_, HeadStart::Zero) => weights.push(vec![0.0; scores * self.spec.width].into()),
+            (_, HeadStart::Normal { seed }) => weights.push(normal_head(self.spec.width, scores, seed)),
+            (_, HeadStart::Kept) if self.head == Head::Language || self.spec.scores != scores => return Err(wrong()),
             (_, HeadStart::Kept) => weights.extend(old),
         }
-        Ok(Self { head, weights: Weights::InMemory(weights), adapter: None, ..self.clone() })
+        let spec = ModelSpec { scores, ..self.spec.clone() };
+        Ok(Self { spec, head, weights: Weights::InMemory(weights), adapter: None, ..self.clone() })
     }
 
     pub(super) fn is_head(&self, parameter: &Parameter) -> bool {
@@ -195,7 +205,11 @@ impl Network {
             write(name, &bytes)?;
         }
         if self.head != Head::Language {
-            write("align.json", &bytes(&json!({ "head": self.head.word() })))?;
+            let mut said = json!({ "head": self.head.word() });
+            if self.spec.scores > 1 {
+                said["members"] = json!(self.spec.scores);
+            }
+            write("align.json", &bytes(&said))?;
         }
         let stored = self.spec.stored(self.head);
         let tensors = stored.iter().map(|stored| self.stored(stored)).collect::<Result<Vec<_>, _>>()?;
@@ -238,8 +252,11 @@ impl Network {
             config.shift_remove("id2label");
             config.shift_remove("label2id");
         } else {
-            config.insert("id2label".into(), json!({ "0": "LABEL_0" }));
-            config.insert("label2id".into(), json!({ "LABEL_0": 0 }));
+            let label = |at: usize| format!("LABEL_{at}");
+            let (ids, labels): (Map<_, _>, Map<_, _>) =
+                (0..self.spec.scores).map(|at| ((at.to_string(), json!(label(at))), (label(at), json!(at)))).unzip();
+            config.insert("id2label".into(), Value::Object(ids));
+            config.insert("label2id".into(), Value::Object(labels));
         }
         Value::Object(config)
     }
@@ -257,14 +274,14 @@ pub(super) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), 
 
 /// Normal numbers of standard deviation 1 / √(C + 1), by Box and Muller.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the device counts in f32")]
-fn normal_head(width: usize, seed: u64) -> Arc<[f32]> {
+fn normal_head(width: usize, scores: usize, seed: u64) -> Arc<[f32]> {
     let scale = 1.0 / ((width + 1) as f64).sqrt();
     let normal = |i: usize| {
         let words = uniform(halves(seed), [0, 0, 0, u32::try_from(i).expect("widths fit 32 bits")]);
         let (radius, angle) = (1.0 - unit(words[0], words[1]), unit(words[2], words[3]));
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
     };
-    (0..width).map(|i| (scale * normal(i)) as f32).collect()
+    (0..scores * width).map(|i| (scale * normal(i)) as f32).collect()
 }
 
 /// The GGUF file at a path: itself, or the only one of a folder that holds no network in another format.
@@ -314,20 +331,27 @@ fn need(folder: &Path, missing: &'static str) -> Result<(), ModelError> {
     }
 }
 
-/// `align.json` decides; without it, the class in `architectures`.
-fn head_of(folder: &Path, config: &Config, spec: &ModelSpec) -> Result<Head, ModelError> {
+/// `align.json` decides; without it, the class in `architectures`. And how many scores there are.
+fn head_of(folder: &Path, config: &Config, spec: &ModelSpec) -> Result<(Head, usize), ModelError> {
     let path = folder.join("align.json");
     if path.exists() {
         let said = Config::read(&path)?;
+        let members = match said.field("members") {
+            None => 1,
+            Some(members) => match members.as_u64().and_then(|members| usize::try_from(members).ok()).filter(|members| *members > 0) {
+                Some(members) => members,
+                None => return Err(said.wrong("members", "expected a count")),
+            },
+        };
         return match said.text("head") {
-            Some("language") => Ok(Head::Language),
-            Some("score") => Ok(Head::Score),
-            Some("value") => Ok(Head::Value),
+            Some("language") => Ok((Head::Language, 1)),
+            Some("score") => Ok((Head::Score, members)),
+            Some("value") => Ok((Head::Value, 1)),
             _ => Err(said.wrong("head", "expected `language`, `score` or `value`")),
         };
     }
     let class = config.field("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
-    Ok(if class == Some(spec.family.score_class) { Head::Score } else { Head::Language })
+    Ok((if class == Some(spec.family.score_class) { Head::Score } else { Head::Language }, 1))
 }
 
 /// Every parameter is there with its shape, and nothing else is that a network could need.

@@ -54,6 +54,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     ("align::model::depth", "A layer or head was asked for that the network does not have. Layer 0 is the embeddings."),
     ("align::model::direction", "A direction has as many numbers as a network's states, and a length."),
+    ("align::model::unlike", "Two networks are compared word by word, so they share a vocabulary and read the same completion."),
     ("align::model::nothing_to_read", "A text has no token at all, and a network reads at least one."),
     (
         "align::model::too_long",
@@ -119,6 +120,8 @@ pub enum ModelError {
     Depth { what: &'static str, asked: usize, most: usize },
     #[error("the network cannot be steered along this direction: {reason}")]
     Direction { reason: String },
+    #[error("two networks are compared whose {what} differ")]
+    Unlike { what: &'static str },
     #[error("a text without a single token cannot be read")]
     NothingToRead,
     #[error("a text of {tokens} tokens is asked for, and the network has positions for {most}")]
@@ -176,6 +179,7 @@ impl ModelError {
             Self::WrongHead { .. } => "align::model::wrong_head",
             Self::Depth { .. } => "align::model::depth",
             Self::Direction { .. } => "align::model::direction",
+            Self::Unlike { .. } => "align::model::unlike",
             Self::NothingToRead => "align::model::nothing_to_read",
             Self::TooLong { .. } => "align::model::too_long",
             Self::Frozen => "align::model::frozen",
@@ -225,6 +229,8 @@ impl ModelError {
             Self::TokenOutside { .. } => Some("the tokenizer and the weights must come from the same network".into()),
             Self::WrongHead { found: "score", .. } => Some("load it with `load_scorer(…)`: it is a scorer".into()),
             Self::WrongHead { expected: "score", .. } => Some("`reward_model(…)` makes a scorer of a language model".into()),
+            Self::Unlike { what: "vocabularies" } => Some("compare networks that share a tokenizer".into()),
+            Self::Unlike { .. } => Some("let both read the same completion: `after(prompt, .completion)` puts another prompt before it".into()),
             Self::NothingToRead => Some("leave out empty texts: `.filter(.prompt != \"\")`".into()),
             Self::TooLong { .. } => Some("ask for fewer tokens (`max_tokens`), or leave out longer texts".into()),
             Self::Gguf(GgufError::NoPlace { .. }) => Some("export it as a folder: leave `.gguf` out of the path".into()),

@@ -15,6 +15,8 @@ pub struct AdamStep {
     pub eps: f64,
     /// Decoupled, on matrices only: norms and biases do not decay.
     pub weight_decay: f64,
+    /// Adds so much times the mean squared distance from [`Engine::anchor`] to the loss; 0 for none.
+    pub anchor: f64,
     /// Scales the gradient down to this global norm; `None` leaves it.
     pub clip: Option<f64>,
 }
@@ -34,6 +36,8 @@ impl Engine {
     /// # Errors
     /// When the network is frozen or the device fails.
     pub fn update(&mut self, net: NetId, step: &AdamStep) -> Result<Update, ModelError> {
+        self.clear_unreached(net)?;
+        self.pull(net, step.anchor)?;
         let grad_norm = self.grad_norm(net)?;
         let applied = grad_norm.is_finite();
         if applied {
@@ -59,8 +63,45 @@ impl Engine {
         Ok(self.device.run(&recording)?)
     }
 
+    /// Remembers what is trained as it is now: what [`AdamStep::anchor`] pulls back to.
+    ///
+    /// # Errors
+    /// When the network is frozen or the device fails.
+    pub fn anchor(&mut self, net: NetId) -> Result<(), ModelError> {
+        let weights = self.loaded(net).training.as_ref().ok_or(ModelError::Frozen)?.weights.clone();
+        let mut start = Vec::with_capacity(weights.len());
+        for view in weights {
+            let numbers = self.device.read_f32(view)?;
+            start.push(self.device.load(&numbers, view.rows, view.cols)?);
+        }
+        if let Some(training) = &mut self.loaded_mut(net).training {
+            training.start = start;
+        }
+        Ok(())
+    }
+
+    /// Adds the gradient of `strength` mean((w - start)²) over everything that is trained.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the device counts in f32")]
+    fn pull(&mut self, net: NetId, strength: f64) -> Result<(), ModelError> {
+        let training = self.loaded(net).training.as_ref().ok_or(ModelError::Frozen)?;
+        if strength == 0.0 || training.start.is_empty() {
+            return Ok(());
+        }
+        let (weights, start, gradients) = (training.weights.clone(), training.start.clone(), training.gradients.clone());
+        let count = weights.iter().map(|view| view.words()).sum::<usize>();
+        let factor = (2.0 * strength / count as f64) as f32;
+        let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
+        for ((weight, start), gradient) in weights.into_iter().zip(start).zip(gradients) {
+            let back = rec.scale(start, -1.0);
+            let away = rec.add(weight, back);
+            let pull = rec.scale(away, factor);
+            rec.add_onto(pull, gradient);
+        }
+        let recording = rec.finish()?;
+        Ok(self.device.run(&recording)?)
+    }
+
     fn grad_norm(&mut self, net: NetId) -> Result<f64, ModelError> {
-        self.clear_unreached(net)?;
         let gradients = self.loaded(net).training.as_ref().ok_or(ModelError::Frozen)?.gradients.clone();
         let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
         let sum = rec.temp(1, 1);
@@ -73,7 +114,7 @@ impl Engine {
     fn apply(&mut self, net: NetId, step: &AdamStep, scale: f64) -> Result<(), ModelError> {
         let mut training = self.loaded_mut(net).training.take().ok_or(ModelError::Frozen)?;
         training.steps += 1;
-        let &AdamStep { lr, beta1, beta2, eps, weight_decay, clip: _ } = step;
+        let &AdamStep { lr, beta1, beta2, eps, weight_decay, anchor: _, clip: _ } = step;
         let adam = AdamW { lr, beta1, beta2, eps, weight_decay };
         let mut rec = Recorder::new(&mut *self.device, &mut self.arena);
         for (i, parameter) in training.parameters.iter().enumerate() {

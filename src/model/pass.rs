@@ -63,7 +63,7 @@ impl Engine {
             numbers.push(self.read(answers)?);
             self.sweep();
         }
-        Ok(collect(&layout.places, &numbers, want))
+        Ok(collect(&layout.places, &numbers, want, self.spec(net).scores))
     }
 
     /// As [`Engine::readout`], for a trained network: what the backward needs is kept.
@@ -93,7 +93,7 @@ impl Engine {
             kept.push(keep.then(|| Kept { recording, answers, _alive: self.hold() }));
             self.sweep();
         }
-        let readout = collect(&layout.places, &numbers, want);
+        let readout = collect(&layout.places, &numbers, want, self.spec(net).scores);
         Ok((Pass { net, want, temperature, layout, kept }, readout))
     }
 
@@ -115,7 +115,7 @@ impl Engine {
     pub fn backward(&mut self, mut pass: Pass, coefficients: &Coefficients) -> Result<(), ModelError> {
         for (index, batch) in pass.layout.batches.iter().enumerate() {
             let kept = pass.kept[index].take();
-            let seeds = seeds(&pass.layout, index, coefficients);
+            let seeds = seeds(&pass.layout, index, coefficients, self.spec(pass.net).scores);
             if !seeds.are_zero() {
                 let (recording, answers) = match kept {
                     Some(kept) => (kept.recording, kept.answers),
@@ -129,7 +129,7 @@ impl Engine {
     }
 
     fn check(&self, net: NetId, sequences: &[TokenSequence], want: Want) -> Result<(), ModelError> {
-        want.check(self.head(net))?;
+        want.check(self.head(net), self.spec(net).tied)?;
         self.check_lengths(net, sequences.iter().map(|s| s.prompt().len() + s.completion().len()))?;
         let vocabulary = self.spec(net).vocabulary;
         let ids = sequences.iter().flat_map(|s| s.prompt().iter().chain(s.completion().iter()));
@@ -161,7 +161,8 @@ impl Engine {
         let needed = (batch.needed.len() < batch.tokens.len()).then(|| rec.indices(&batch.needed));
         let hidden = decoder(&mut rec, &spec, &tensors, (tokens, needed), &mut NoMemory, keep);
         let logits = Logits { temperature, cap: spec.logit_cap };
-        let answers = heads(&mut rec, batch, want, logits, hidden, tensors.head);
+        let language = if spec.tied { tensors.embedding } else { tensors.head };
+        let answers = heads(&mut rec, batch, want, logits, hidden, (language, tensors.head));
         let recording = rec.finish()?;
         self.device.run(&recording)?;
         Ok((recording, answers))
@@ -174,7 +175,7 @@ impl Engine {
         for (answer, seeds) in answers.each().into_iter().zip(seeds.each()) {
             if let Some(answer) = answer.filter(|_| seeds.iter().any(|&seed| seed != 0.0)) {
                 let seeds: Vec<f32> = seeds.iter().copied().map(narrow).collect();
-                let gradient = rec.upload_f32(&seeds, seeds.len(), 1);
+                let gradient = rec.upload_f32(&seeds, answer.rows, answer.cols);
                 training.tape.seed(answer, gradient);
             }
         }
@@ -209,12 +210,12 @@ impl Numbers<f64> {
 }
 
 /// Records what is read off the needed rows of the hidden states, (N, C).
-fn heads(rec: &mut Recorder<'_>, batch: &Batch, want: Want, logits: Logits, hidden: View, head: View) -> Answers {
+fn heads(rec: &mut Recorder<'_>, batch: &Batch, want: Want, logits: Logits, hidden: View, (language, head): (View, View)) -> Answers {
     let mut answers = Answers::default();
     if (want.logp || want.entropy) && !batch.targets.is_empty() {
         let pred = rec.indices(&batch.predicting);
         let target = rec.upload_u32(&batch.targets, batch.targets.len(), 1);
-        let said = rec.linear_logp(hidden, (head, None), Scored { pred, target }, logits, want.entropy);
+        let said = rec.linear_logp(hidden, (language, None), Scored { pred, target }, logits, want.entropy);
         (answers.logp, answers.entropy) = (Some(said.logp), said.entropy);
     }
     let mut scalar = |rows: &[u32]| {
@@ -228,7 +229,7 @@ fn heads(rec: &mut Recorder<'_>, batch: &Batch, want: Want, logits: Logits, hidd
 }
 
 /// The numbers of every batch, one entry a requested sequence.
-fn collect(places: &[Place], numbers: &[Numbers<f32>], want: Want) -> Readout {
+fn collect(places: &[Place], numbers: &[Numbers<f32>], want: Want, scores: usize) -> Readout {
     let tokens = |wanted: bool, of: fn(&Numbers<f32>) -> &[f32]| -> Vec<Arc<[f64]>> {
         let one = |place: &Place| -> Arc<[f64]> {
             // A batch in which nothing is scored has no numbers at all.
@@ -237,17 +238,20 @@ fn collect(places: &[Place], numbers: &[Numbers<f32>], want: Want) -> Readout {
         };
         if wanted { places.iter().map(one).collect() } else { Vec::new() }
     };
-    let score = |place: &Place| place.last.map(|last| f64::from(numbers[place.batch].score[last]));
+    let score = |place: &Place| {
+        let last = place.last.into_iter().flat_map(|last| last * scores..(last + 1) * scores);
+        last.map(|at| f64::from(numbers[place.batch].score[at])).collect::<Vec<f64>>()
+    };
     Readout {
         logp: tokens(want.logp, |n| &n.logp),
         entropy: tokens(want.entropy, |n| &n.entropy),
         value: tokens(want.value, |n| &n.value),
-        score: places.iter().filter_map(score).collect(),
+        score: places.iter().flat_map(score).collect(),
     }
 }
 
 /// The derivatives by the results of one batch; those of equal sequences add up.
-fn seeds(layout: &Layout, index: usize, coefficients: &Coefficients) -> Numbers<f64> {
+fn seeds(layout: &Layout, index: usize, coefficients: &Coefficients, scores: usize) -> Numbers<f64> {
     let batch = &layout.batches[index];
     let members = || layout.places.iter().enumerate().filter(|(_, place)| place.batch == index);
     let tokens = |given: &[Vec<f64>]| {
@@ -258,10 +262,11 @@ fn seeds(layout: &Layout, index: usize, coefficients: &Coefficients) -> Numbers<
         }
         sums
     };
-    let mut score = vec![0.0; batch.last.len()];
+    let mut score = vec![0.0; batch.last.len() * scores];
     for (request, place) in members() {
-        if let (Some(last), Some(given)) = (place.last, coefficients.score.get(request)) {
-            score[last] += given;
+        let given = coefficients.score.get(request * scores..(request + 1) * scores);
+        if let (Some(last), Some(given)) = (place.last, given) {
+            score[last * scores..].iter_mut().zip(given).for_each(|(sum, given)| *sum += given);
         }
     }
     let (logp, entropy) = (tokens(&coefficients.logp), tokens(&coefficients.entropy));

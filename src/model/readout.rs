@@ -31,9 +31,11 @@ impl Want {
     }
 
     /// Refuses what a head cannot give.
-    pub(super) fn check(self, head: Head) -> Result<(), ModelError> {
+    pub(super) fn check(self, head: Head, tied: bool) -> Result<(), ModelError> {
         let wanted = [(self.logp || self.entropy, Head::Language), (self.value, Head::Value), (self.score, Head::Score)];
-        match wanted.into_iter().find(|(wanted, needs)| *wanted && *needs != head) {
+        // under tied embeddings a scorer still holds the language head
+        let gives = |needs: Head| needs == head || (needs == Head::Language && tied && head == Head::Score);
+        match wanted.into_iter().find(|(wanted, needs)| *wanted && !gives(*needs)) {
             None => Ok(()),
             Some((_, needs)) => Err(ModelError::WrongHead { expected: needs.word(), found: head.word() }),
         }
@@ -48,6 +50,7 @@ pub struct Readout {
     pub logp: Vec<Arc<[f64]>>,
     pub entropy: Vec<Arc<[f64]>>,
     pub value: Vec<Arc<[f64]>>,
+    /// One number a sequence, or one for every member of an ensemble.
     pub score: Vec<f64>,
 }
 

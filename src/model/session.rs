@@ -59,6 +59,16 @@ impl Budget {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NetId(usize);
 
+/// What of a network is trained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Learns {
+    Nothing,
+    /// Every weight, or with an adapter that and a score or value head.
+    All,
+    /// A score or value head.
+    Head,
+}
+
 /// One network on the device.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -83,6 +93,8 @@ pub(super) struct Training {
     pub gradients: Vec<View>,
     pub first: Vec<View>,
     pub second: Vec<View>,
+    /// The weights that [`super::AdamStep::anchor`] pulls back to, where they are remembered.
+    pub start: Vec<View>,
     pub tape: Gradients,
     /// Optimiser steps taken.
     pub steps: u64,
@@ -137,8 +149,19 @@ impl Engine {
     /// # Errors
     /// When its files cannot be read, or the device has no room.
     pub fn load(&mut self, network: &Network, trainable: bool) -> Result<NetId, ModelError> {
+        self.load_for(network, if trainable { Learns::All } else { Learns::Nothing })
+    }
+
+    /// The same, naming what is trained.
+    ///
+    /// # Errors
+    /// As [`Engine::load`], and when only a head is to be trained that a language model does not have.
+    pub fn load_for(&mut self, network: &Network, learns: Learns) -> Result<NetId, ModelError> {
+        if learns == Learns::Head && network.head == Head::Language {
+            return Err(ModelError::WrongHead { expected: "score", found: network.head.word() });
+        }
         let mut parts = Parts::default();
-        match self.load_parts(network, trainable, &mut parts) {
+        match self.load_parts(network, learns, &mut parts) {
             Ok(loaded) => {
                 self.networks.push(Some(loaded));
                 Ok(NetId(self.networks.len() - 1))
@@ -150,10 +173,10 @@ impl Engine {
         }
     }
 
-    fn load_parts(&mut self, network: &Network, trainable: bool, parts: &mut Parts) -> Result<Loaded, ModelError> {
+    fn load_parts(&mut self, network: &Network, learns: Learns, parts: &mut Parts) -> Result<Loaded, ModelError> {
         let adapter = network.adapter.as_deref();
         let own = network.parameters();
-        let learnt = |p: &Parameter| trainable && learns(network, p);
+        let learnt = |p: &Parameter| learns.of(network, p);
         // files may hold tensors in another order
         let mut placed: Vec<(usize, View)> = Vec::with_capacity(own.len());
         let read = network.each_tensor(|index, numbers| {
@@ -166,9 +189,9 @@ impl Engine {
         parts.learnt = (0..own.len()).filter(|at| learnt(&own[*at])).collect();
         parts.parameters.clone_from(&own);
         for (parameter, numbers) in adapter.map(|a| a.parameters(network)).iter().flatten().zip(adapter.iter().flat_map(|a| &a.numbers)) {
-            self.put(parts, parameter, numbers, trainable)?;
+            self.put(parts, parameter, numbers, learns == Learns::All)?;
         }
-        let training = if trainable { Some(self.training(parts)?) } else { None };
+        let training = if learns != Learns::Nothing { Some(self.training(parts)?) } else { None };
         let mut tensors = Tensors::new(&network.spec, network.head, &parts.views[..own.len()]);
         adapt(&mut tensors, adapter, &parts.views[own.len()..]);
         let Parts { parameters, views, .. } = std::mem::take(parts);
@@ -201,7 +224,7 @@ impl Engine {
         for (weight, gradient) in weights.iter().zip(&gradients) {
             tape.leaf(*weight, *gradient);
         }
-        Ok(Training { parameters, weights, gradients, first, second, tape, steps: 0 })
+        Ok(Training { parameters, weights, gradients, first, second, start: Vec::new(), tape, steps: 0 })
     }
 
     fn allocate(&mut self, parameter: &Parameter) -> Result<View, ModelError> {
@@ -220,7 +243,7 @@ impl Engine {
     /// Gives a network's memory back. Its id is void.
     pub fn unload(&mut self, net: NetId) {
         let Some(loaded) = self.networks.get_mut(net.0).and_then(Option::take) else { return };
-        let training = loaded.training.iter().flat_map(|t| t.gradients.iter().chain(&t.first).chain(&t.second));
+        let training = loaded.training.iter().flat_map(|t| t.gradients.iter().chain(&t.first).chain(&t.second).chain(&t.start));
         let tables = loaded.tables.0.iter().flatten();
         let views: Vec<View> = loaded.views.iter().chain(tables).chain(training).copied().collect();
         self.free(views);
@@ -366,13 +389,13 @@ impl Engine {
 }
 
 impl Network {
-    /// The network whose training is at `state`: every weight, or a score or value head and the adapters it has.
+    /// The network whose training is at `state`.
     ///
     /// # Errors
     /// When it is the state of another network.
-    pub fn restored(&self, state: &TrainState) -> Result<Self, ModelError> {
+    pub fn restored(&self, state: &TrainState, learns: Learns) -> Result<Self, ModelError> {
         let own = self.parameters();
-        let learnt: Vec<usize> = (0..own.len()).filter(|at| learns(self, &own[*at])).collect();
+        let learnt: Vec<usize> = (0..own.len()).filter(|at| learns.of(self, &own[*at])).collect();
         let adapters = self.adapter.as_ref().map(|adapter| adapter.parameters(self)).unwrap_or_default();
         let tensors = learnt.iter().map(|at| &own[*at]).chain(&adapters);
         if state.weights.len() != learnt.len() + adapters.len() || !tensors.zip(&state.weights).all(|(p, numbers)| p.len() == numbers.len())
@@ -389,9 +412,16 @@ impl Network {
     }
 }
 
-/// Whether a weight of the network's own is learnt: with adapters only a score or value head is.
-fn learns(network: &Network, parameter: &Parameter) -> bool {
-    network.adapter.is_none() || (network.head != Head::Language && network.is_head(parameter))
+impl Learns {
+    /// Whether it is to learn a weight of the network's own.
+    fn of(self, network: &Network, parameter: &Parameter) -> bool {
+        let is_new_head = network.head != Head::Language && network.is_head(parameter);
+        match self {
+            Self::Nothing => false,
+            Self::Head => is_new_head,
+            Self::All => network.adapter.is_none() || is_new_head,
+        }
+    }
 }
 
 /// Rows and columns of a tensor on the device.

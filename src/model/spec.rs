@@ -79,6 +79,8 @@ pub struct ModelSpec {
     /// End tokens; the first one ends written text, any of them ends sampling.
     pub eos: Vec<u32>,
     pub pad: Option<u32>,
+    /// Numbers that a score head gives for a sequence: members of an ensemble.
+    pub scores: usize,
 }
 
 /// One tensor of a network.
@@ -177,6 +179,7 @@ impl ModelSpec {
             bos: config.token_ids("bos_token_id")?.first().copied(),
             eos: config.token_ids("eos_token_id")?,
             pad: config.token_ids("pad_token_id")?.first().copied(),
+            scores: 1,
         };
         spec.check(config)?;
         Ok(spec)
@@ -222,7 +225,7 @@ impl ModelSpec {
         match head {
             Head::Language if self.tied => {}
             Head::Language => list.push(names.language_head, "weight", &[self.vocabulary, self.width]),
-            Head::Score | Head::Value => list.push(names.score_head, "weight", &[1, self.width]),
+            Head::Score | Head::Value => list.push(names.score_head, "weight", &[self.scores, self.width]),
         }
         list.0
     }

@@ -191,6 +191,11 @@ impl<'a> Elaborator<'a> {
             Given::Known(value) => value.clone(),
         };
         let value = self.fit(value, param.wanted, scope, Some(param.name))?;
+        // one word of several is still one of several: it may be compared with the others
+        let value = match (param.wanted.unwrapped(), &value.ty) {
+            (wanted @ Type::Words(_), Type::Words(_)) => Typed { ty: wanted.clone(), ..value },
+            _ => value,
+        };
         let value = self.limited(value, param.name);
         self.in_range(&value, param)?;
         Ok(value)

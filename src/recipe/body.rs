@@ -305,6 +305,10 @@ pub fn parse_value(text: &str, ty: &Type) -> Option<Cell> {
         Type::Float => number(text).map(Cell::Float),
         Type::Text | Type::Path => Some(Cell::text(text)),
         Type::Words(words) => words.iter().find(|w| ***w == *text).map(|w| Cell::Text(w.clone())),
+        Type::List(item) => match serde_json::from_str(text).ok().and_then(|json| Cell::from_json(json).ok()) {
+            Some(Cell::List(items)) if !item.is_number() || items.iter().all(|item| item.number().is_some()) => Some(Cell::List(items)),
+            _ => None,
+        },
         Type::Optional(_) if text == "none" => Some(Cell::None),
         Type::Optional(inner) => parse_value(text, inner),
         _ => None,

@@ -36,8 +36,14 @@ impl<'a> Elaborator<'a> {
         };
         self.refer_item(callee.span, found);
         let declared = super::library::item_name(found.item).map_or(callee.span, |name| name.span);
-        let target =
-            |params: &'a [Binder], implicit| Callee { name: &callee.text, params, module: found.module, implicit, span: callee.span, declared };
+        let target = |params: &'a [Binder], implicit| Callee {
+            name: &callee.text,
+            params,
+            module: found.module,
+            implicit,
+            span: callee.span,
+            declared,
+        };
         match &found.item.kind {
             ItemKind::Fn(item) => {
                 let matched = self.matched(target(&item.params, None), receiver, args, scope, span)?;

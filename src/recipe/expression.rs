@@ -251,6 +251,9 @@ impl<'a> Elaborator<'a> {
         match op {
             UnaryOp::Negate => {
                 let value = self.expression(operand, scope, Some(&Type::Float))?;
+                if matches!(&value.ty, Type::List(item) if item.is_number()) {
+                    return self.word("negate", vec![value], Type::List(Box::new(Type::Float)), span);
+                }
                 let value = self.numeric(value, scope)?;
                 let ty = if value.ty == Type::Estimate { Type::Float } else { value.ty.clone() };
                 self.word("negate", vec![value], ty, span)
@@ -302,11 +305,16 @@ impl<'a> Elaborator<'a> {
         if matches!((&a.value, &b.value), (Value::Objective(_), _) | (_, Value::Objective(_))) {
             return self.objective_arithmetic(op, a, b, span);
         }
-        if op == BinaryOp::Add && a.ty == Type::Dialogue && matches!(b.ty, Type::Dialogue | Type::Text) {
+        let turns = |ty: &Type| matches!(ty, Type::Dialogue | Type::Text);
+        if op == BinaryOp::Add && turns(&a.ty) && turns(&b.ty) && [&a.ty, &b.ty].contains(&&Type::Dialogue) {
             return self.word("+", vec![a, b], Type::Dialogue, span);
         }
         if op == BinaryOp::Add && (a.ty == Type::Text || b.ty == Type::Text) {
             return Err(self.report(Mistake::TextSum { span }));
+        }
+        let list = |ty: &Type| matches!(ty, Type::List(item) if item.is_number());
+        if (list(&a.ty) && (list(&b.ty) || b.ty.is_number())) || (list(&b.ty) && a.ty.is_number()) {
+            return self.word(op.symbol(), vec![a, b], Type::List(Box::new(Type::Float)), span);
         }
         let (a, b) = (self.numeric(a, scope)?, self.numeric(b, scope)?);
         let ty = match (&a.ty, &b.ty) {

@@ -82,6 +82,7 @@ pub enum Mistake {
     NoLoss { name: Arc<str>, span: Span },
     ObjectiveArithmetic { span: Span },
     WrongNetwork { found: Type, wanted: Type, span: Span },
+    TrainsNetwork { stage: Arc<str>, span: Span },
     WordWithoutRust { name: Arc<str>, span: Span },
     Misplaced { what: &'static str, place: &'static str, span: Span },
     RoundCount { most: i64, span: Span },
@@ -165,6 +166,7 @@ pub const CODES: &[&str] = &[
     "align::recipe::no_loss",
     "align::recipe::objective_arithmetic",
     "align::recipe::wrong_network",
+    "align::recipe::trains_network",
     "align::recipe::word_without_rust",
     "align::recipe::misplaced",
     "align::recipe::round_count",
@@ -425,6 +427,11 @@ impl Mistake {
                 error("wrong_network", format!("this objective trains a {}, and was given a {}", short(wanted), short(found)))
                     .at(*span, format!("reads what only a {} gives", short(wanted)))
                     .help(if *wanted == Type::Scorer { "make one with `scorer(model)`" } else { "check the first argument" })
+            }
+            Self::TrainsNetwork { stage, span } => {
+                error("trains_network", format!("`{stage}` fits numbers, and this objective trains a network"))
+                    .at(*span, "reads `model` or trains a critic")
+                    .help("use `train(…)`, or ask a finished network given as a parameter")
             }
             Self::WordWithoutRust { name, span } => {
                 error("word_without_rust", format!("`{name}` is declared and not built in")).at(*span, "no such word")

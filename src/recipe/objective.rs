@@ -106,6 +106,7 @@ impl<'a> Elaborator<'a> {
             return Ok(Typed::formula(value.ty, Kind::TrainedNetwork(name), param.span));
         }
         let Some(start) = value.as_formula() else { return Err(Refused) };
+        bound.numbers.insert(name.clone(), value.ty.clone());
         bound.def.trained.push(Trained::Number { name: name.clone(), start });
         Ok(Typed::formula(value.ty, Kind::TrainedNumber(name), param.span))
     }
@@ -195,6 +196,7 @@ impl<'a> Elaborator<'a> {
                 sum.def.losses.extend(y.def.losses.iter().cloned());
                 sum.def.states.extend(y.def.states.iter().cloned());
                 sum.def.trained.extend(y.def.trained.iter().cloned());
+                sum.numbers.extend(y.numbers.clone());
                 for (name, formula) in &y.def.metrics {
                     if sum.metrics.insert(name.clone(), Type::Estimate).is_none() {
                         sum.def.metrics.push((name.clone(), formula.clone()));
@@ -230,7 +232,14 @@ impl<'a> Elaborator<'a> {
             }
             return Err(Refused);
         }
-        let Some(Arg::Artifact(output)) = args.get("network").or_else(|| args.get("policy")) else { return Ok(()) };
+        let Some(Arg::Artifact(output)) = args.get("network").or_else(|| args.get("policy")) else {
+            let networks = bound.def.trained.iter().any(|t| matches!(t, Trained::Network { .. }));
+            if networks || !bound.reads.is_empty() {
+                let span = bound.span.expect("objectives have a place");
+                return Err(self.report(Mistake::TrainsNetwork { stage: primitive.into(), span }));
+            }
+            return Ok(());
+        };
         let found = self.output_type(output);
         let wanted = bound.reads.iter().map(|word| match *word {
             "score" => Type::Scorer,
@@ -238,7 +247,9 @@ impl<'a> Elaborator<'a> {
             _ => Type::Model,
         });
         for wanted in wanted {
-            if found != wanted && found != Type::Network {
+            // a scorer of a tied network still gives log-probs; where it is not tied, its first step says so
+            let beside = found == Type::Scorer && wanted == Type::Model && bound.reads.contains(&"score");
+            if found != wanted && found != Type::Network && !beside {
                 let span = bound.span.expect("objectives have a place");
                 return Err(self.report(Mistake::WrongNetwork { found, wanted, span }));
             }

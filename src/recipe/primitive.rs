@@ -90,12 +90,17 @@ impl<'a> Elaborator<'a> {
             if let Some(Type::Record(row)) = binding.generics.get("R").cloned() {
                 self.reads_rows(bound, &row, value.span)?;
             }
-            // what follows needs only the columns that the objective reads
-            binding.generics.insert("R".into(), Type::Record(bound.rows.clone()));
+            // further rows need only the columns that the objective reads
+            if signature.params.iter().any(|p| &*p.name.text == "eval") {
+                binding.generics.insert("R".into(), Type::Record(bound.rows.clone()));
+            }
             binding.objective = Some(bound.clone());
         }
         let arg = self.arg(&value, &param.name.text)?;
-        binding.args.insert(param.name.text.clone(), arg);
+        let idle = is_none(param.default.as_ref()) && value.as_constant() == Some(Cell::None);
+        if !idle {
+            binding.args.insert(param.name.text.clone(), arg);
+        }
         inner.insert(param.name.text.clone(), value);
         Ok(())
     }
@@ -145,7 +150,10 @@ impl<'a> Elaborator<'a> {
         for (name, value) in &all {
             // an option that is off takes those that belong to it along: the call is as if it had never been declared
             let leads = declared.iter().any(|field| head_of(&declared, &field.name.text).as_ref() == Some(name));
-            if (leads && off(name)) || head_of(&declared, name).is_some_and(|head| off(&head)) {
+            if (leads && off(name))
+                || (is_none(declared.iter().find(|f| f.name.text == *name).and_then(|f| f.default)) && off(name))
+                || head_of(&declared, name).is_some_and(|head| off(&head))
+            {
                 continue;
             }
             let (name, value) = (name.clone(), value.clone());
@@ -328,6 +336,10 @@ impl<'a> Elaborator<'a> {
         let mut generics = binding.generics;
         if let Some(bound) = &binding.objective {
             generics.insert("M".into(), Type::Record(bound.metrics.clone()));
+            let number = |ty: &Type, one: Type| if matches!(ty, Type::List(_)) { Type::List(Box::new(one)) } else { one };
+            let all = |one: &dyn Fn(&Type) -> Type| Type::Record(bound.numbers.iter().map(|(n, t)| (n.clone(), one(t))).collect());
+            generics.insert("T".into(), all(&|ty| number(ty, Type::Estimate)));
+            generics.insert("D".into(), all(&|ty| Type::List(Box::new(number(ty, Type::Float)))));
             self.check_objective(bound, &signature.name.text, &binding.args)?;
         }
         let resolver = Resolver { library: self.library, module, generics: &generics };
@@ -425,6 +437,12 @@ fn key(call: &StageCall) -> String {
         })
         .collect();
     serde_json::json!([*call.primitive, call.seed, args]).to_string()
+}
+
+/// Whether a default is the word `none`. What has such a default is no part of a call while it is `none`, so that calls
+/// from before it was declared keep their fingerprints.
+fn is_none(default: Option<&crate::syntax::tree::Expr>) -> bool {
+    default.is_some_and(|default| matches!(&default.kind, crate::syntax::tree::ExprKind::Name(name) if &*name.text == "none"))
 }
 
 /// Formulas over rows and metrics are read after the arguments that say what those are.

@@ -50,6 +50,8 @@ pub struct Bound {
     pub def: ObjectiveDef,
     pub rows: Row,
     pub metrics: Row,
+    /// Its trained numbers: each a number or a list of them.
+    pub numbers: Row,
     /// Words of `model` that it reads.
     pub reads: Vec<&'static str>,
     /// Where it was written.

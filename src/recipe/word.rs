@@ -1,5 +1,6 @@
 //! Calls of `extern fn`: the words of the formula language, their argument types and what they give.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::formula::expr::{Axis, Expr as Core, Formula, Kind};
@@ -50,7 +51,7 @@ impl<'a> Elaborator<'a> {
         if let Some(first) = args.first().filter(|_| is_named(signature.params[0].ty.as_ref(), "Any")) {
             self.check_operand(&signature.name.text, first, axis.as_ref())?;
         }
-        let ty = self.word_type(signature, &args, axis.as_ref(), &Scope { generics: std::rc::Rc::new(generics), ..scope.clone() })?;
+        let ty = self.word_type(signature, &args, axis.as_ref(), &generics)?;
         match axis {
             None => self.word(word, args, ty, span),
             Some(axis) => {
@@ -107,7 +108,7 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn word_type(&mut self, signature: &'a Signature, args: &[Typed], axis: Option<&Axis>, scope: &Scope<'a>) -> Outcome<Type> {
+    fn word_type(&mut self, signature: &'a Signature, args: &[Typed], axis: Option<&Axis>, generics: &Generics) -> Outcome<Type> {
         let ty = &signature.output.ty;
         if is_named(Some(ty), "Same") {
             let any_tokens = args.iter().any(|a| a.ty == Type::Tokens);
@@ -138,7 +139,7 @@ impl<'a> Elaborator<'a> {
                 return Ok(Type::List(Box::new(args[0].ty.clone())));
             }
         }
-        let inner = Scope { module: 0, ..scope.clone() };
+        let inner = Scope { generics: Rc::new(generics.clone()), ..Scope::new(0) };
         self.resolve(&inner, ty)
     }
 }

@@ -49,6 +49,7 @@ pub const CODES: &[(&str, &str)] = &[
         "An export would overwrite a file or folder that align did not write, or that was changed since. Move it away or export to another path.",
     ),
     ("align::run::not_finite", "A loss or gradient is no longer a number, several steps in a row. The steps were not applied."),
+    ("align::run::not_converged", "The numbers that `fit` found are where its search stopped, and the loss is not flat there."),
     ("align::run::no_rows", "A stage that trains or samples was given a table without rows."),
     ("align::run::cut", "Some texts are longer than `max_length` tokens. What goes beyond was not read; of a prompt, the end is kept."),
     (

@@ -46,6 +46,14 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// An option that is no part of the call while it is off.
+    ///
+    /// # Errors
+    /// When the declaration gives it another type.
+    pub fn given<T: FromArg>(&self, name: &str) -> Result<Option<T>, Failure> {
+        if self.stage.args.contains_key(name) { self.get(name).map(Some) } else { Ok(None) }
+    }
+
     /// The columns of the main result's rows, when it is a table.
     pub fn rows(&self) -> Option<&'a Row> {
         match &self.stage.output {

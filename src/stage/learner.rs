@@ -13,11 +13,13 @@ use petgraph::unionfind::UnionFind;
 use crate::engine::optim::{Decay, Schedule};
 use crate::formula::column::Numbers;
 use crate::formula::expr::{ObjectiveDef, Trained};
-use crate::formula::objective::{Compiled, Leaf, States, TrainedNumbers};
+use crate::formula::key::{cells, short};
+use crate::formula::objective::{Compiled, Leaf, Per, Source, States, TrainedNumbers};
 use crate::formula::phases::{Fixed, Metric, Outcome};
 use crate::formula::program::Network as Asked;
 use crate::formula::shape::Under;
-use crate::model::{AdamStep, Adapter, Coefficients, Engine, Head, NetId, Network, Pass, Readout, TokenSequence, Tokenizer, Want};
+use crate::model::{AdamStep, Adapter, Coefficients, Engine, Head, NetId, Network, Pass, Readout, Sides, TokenSequence, Tokenizer, Want};
+use crate::value::statistics::mean;
 use crate::value::{Cell, Table};
 
 use super::context::Context;
@@ -73,9 +75,24 @@ pub struct StepReport {
     pub metrics: Vec<Metric>,
 }
 
+/// The two networks of a leaf that compares them, and what each reads of some rows.
+struct Comparing {
+    leaf: usize,
+    nets: [NetId; 2],
+    sequences: [Vec<TokenSequence>; 2],
+}
+
+impl Comparing {
+    fn sides(&self) -> Sides<'_> {
+        Sides { nets: self.nets, sequences: [&self.sequences[0], &self.sequences[1]] }
+    }
+}
+
 /// What a network is asked about some rows, and which of its answers belongs to which leaf.
 struct Asking {
     net: NetId,
+    /// Scores that it gives a sequence: more than one of an ensemble.
+    heads: usize,
     /// Of each kind of sequence, one a row: those of the first kind, then those of the second.
     sequences: Vec<TokenSequence>,
     rows: usize,
@@ -94,15 +111,29 @@ impl Asking {
     }
 }
 
-/// Numbers of the leaves by row; an empty list where a leaf is not asked for.
-struct Known(Vec<Vec<Vec<f64>>>);
+/// What the leaves say of a step's rows: of an ensemble the mean, and what each member says.
+struct Known {
+    /// Per leaf, per row; empty where a leaf is not asked for.
+    values: Vec<Vec<Vec<f64>>>,
+    /// Per leaf, per member, a number a row; empty where there is but one.
+    members: Vec<Vec<Vec<f64>>>,
+}
 
 impl Known {
+    fn new(leaves: usize, rows: usize) -> Self {
+        Self { values: vec![vec![Vec::new(); rows]; leaves], members: vec![Vec::new(); leaves] }
+    }
+
     /// Notes what a network said about some rows.
     fn note(&mut self, asking: &Asking, rows: &[usize], leaves: &[Leaf], read: &Readout) {
         for &(leaf, kind) in &asking.places {
-            for (place, &row) in rows.iter().enumerate() {
-                self.0[leaf][row] = answer(leaves[leaf].word, read, kind * asking.rows + place);
+            let requests = kind * asking.rows..(kind + 1) * asking.rows;
+            for (request, &row) in requests.clone().zip(rows) {
+                self.values[leaf][row] = answer(leaves[leaf].word, read, request, asking.heads);
+            }
+            if leaves[leaf].word == "score" && asking.heads > 1 {
+                let member = |head: usize| requests.clone().map(|request| read.score[request * asking.heads + head]).collect();
+                self.members[leaf] = (0..asking.heads).map(member).collect();
             }
         }
     }
@@ -110,7 +141,7 @@ impl Known {
     /// As formulas take them.
     fn of(&self, rows: &[usize], wanted: &[bool]) -> Vec<Option<Vec<f64>>> {
         let flat = |leaf: &Vec<Vec<f64>>| rows.iter().flat_map(|&row| leaf[row].iter().copied()).collect();
-        self.0.iter().zip(wanted).map(|(leaf, wanted)| wanted.then(|| flat(leaf))).collect()
+        self.values.iter().zip(wanted).map(|(leaf, wanted)| wanted.then(|| flat(leaf))).collect()
     }
 }
 
@@ -142,7 +173,10 @@ impl<'c> Learner<'c> {
                 }
                 None => network.clone(),
             };
-            let net = context.engine()?.load(&adapted, true)?;
+            let net = context.engine()?.load_for(&adapted, options.learns())?;
+            if options.anchor.is_some() {
+                context.engine()?.anchor(net)?;
+            }
             service.train(asked.clone(), net, &network.tokenizer);
             members.push(Member { asked, name: name.to_owned(), net });
             Ok(())
@@ -204,8 +238,7 @@ impl<'c> Learner<'c> {
         let mut report = StepReport { lr: self.schedule.at(self.taken), ..StepReport::default() };
         let mut whole = Outcome::default();
         for (source, fixed, rows) in parts {
-            let outcome = self.pass(*source, fixed, rows, all, &mut report)?;
-            add(&mut whole, outcome);
+            whole.add(&self.pass(*source, fixed, rows, all, &mut report)?);
         }
         (report.loss, report.clamped) = (whole.loss, whole.clamped);
         let step = self.options.adam(report.lr);
@@ -245,42 +278,90 @@ impl<'c> Learner<'c> {
         let leaves = self.compiled.sources[source].leaves().to_vec();
         let wanted: Vec<bool> = leaves.iter().map(|leaf| all || leaf.loss || leaf.early).collect();
         let askings = self.askings(fixed, rows, &leaves, &wanted)?;
+        let comparings = self.comparings(fixed, rows, &leaves, &wanted)?;
         report.tokens += askings.iter().flat_map(|asking| &asking.sequences).map(TokenSequence::len).sum::<usize>();
         let (live, plain): (Vec<Asking>, Vec<Asking>) = askings.into_iter().partition(|asking| asking.gradient);
         let every: Vec<usize> = (0..rows.len()).collect();
-        let parts = self.parts(&live, &leaves, fixed, rows)?;
-        let mut known = Known(vec![vec![Vec::new(); rows.len()]; leaves.len()]);
-        for asking in &plain {
-            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
-            known.note(asking, &every, &leaves, &read);
-        }
-        let mut passes = Vec::new();
-        if let [whole] = &parts[..] {
-            passes = self.forward(&live, whole, &leaves, &mut known)?;
-        }
-        let early = known.of(&every, &wanted);
-        let step = self.compiled.sources[source].begin(fixed, rows, &self.states, &self.numbers, &early)?;
-        let mut outcome = Outcome::default();
-        for part in &parts {
-            if parts.len() > 1 {
-                passes = self.forward(&live, part, &leaves, &mut known)?;
+        let mut known = Known::new(leaves.len(), rows.len());
+        self.read(&plain, &comparings, &leaves, &mut known)?;
+        let parts = if comparings.is_empty() { self.parts(&live, &leaves, fixed, rows)? } else { vec![every.clone()] };
+        let outcome = match &parts[..] {
+            [whole] => {
+                let passes = self.forward(&live, whole, &leaves, &mut known)?;
+                self.whole(source, fixed, rows, (&leaves, &wanted), &known, (passes, &comparings))?
             }
-            let own = self.compiled.sources[source].part(&step, part, &known.of(part, &wanted))?;
-            let here: Vec<usize> = part.iter().map(|&place| rows[place]).collect();
-            for (asking, pass) in passes.drain(..) {
-                let coefficients = coefficients(&asking, &leaves, fixed, &here, &own);
-                self.engine()?.backward(pass, &coefficients)?;
+            parts => {
+                let early = known.of(&every, &wanted);
+                let step = self.compiled.sources[source].begin(fixed, rows, &self.states, &self.numbers, &early)?;
+                let mut outcome = Outcome::default();
+                for part in parts {
+                    let passes = self.forward(&live, part, &leaves, &mut known)?;
+                    let mut own = self.compiled.sources[source].part(&step, part, &known.of(part, &wanted))?;
+                    let here: Vec<usize> = part.iter().map(|&place| rows[place]).collect();
+                    for (asking, pass) in passes {
+                        let coefficients = coefficients(&asking, &leaves, fixed, &here, std::slice::from_ref(&own));
+                        self.engine()?.backward(pass, &coefficients)?;
+                    }
+                    own.coefficients.clear();
+                    outcome.add(&own);
+                }
+                outcome
             }
-            add(&mut outcome, own);
-        }
+        };
         let source = &self.compiled.sources[source];
         if source.on().is_none() {
-            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &known.of(&every, &wanted))?;
-            if self.compiled.under == Under::Train {
-                self.states = step.next_states().clone();
+            let values = known.of(&every, &wanted);
+            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &values)?;
+            if self.compiled.under == Under::Train && !self.states.is_empty() {
+                let next = source.begin(fixed, rows, &self.states, &self.numbers, &values)?.next_states().clone();
+                self.states = next;
             }
         }
         Ok(outcome)
+    }
+
+    /// The formula and the backward of rows that were all asked about.
+    fn whole(
+        &self,
+        source: usize,
+        fixed: &Fixed,
+        rows: &[usize],
+        (leaves, wanted): (&[Leaf], &[bool]),
+        known: &Known,
+        (passes, comparings): (Vec<(Asking, Pass)>, &[Comparing]),
+    ) -> Result<Outcome, Failure> {
+        let outcomes = self.outcomes(&self.compiled.sources[source], fixed, rows, leaves, known, wanted)?;
+        for (asking, pass) in passes {
+            let coefficients = coefficients(&asking, leaves, fixed, rows, &outcomes);
+            self.engine()?.backward(pass, &coefficients)?;
+        }
+        let total = total(outcomes);
+        for comparing in comparings.iter().filter(|comparing| leaves[comparing.leaf].gradient) {
+            let Some(Some(flat)) = total.coefficients.get(comparing.leaf) else { continue };
+            let mut rest = &flat[..];
+            let own = |row: &usize| {
+                let (own, after) = rest.split_at(fixed.length(comparing.leaf, *row));
+                rest = after;
+                own.to_vec()
+            };
+            let coefficients: Vec<Vec<f64>> = rows.iter().map(own).collect();
+            self.engine()?.divergence_backward(comparing.sides(), self.service.temperature(), &coefficients)?;
+        }
+        Ok(total)
+    }
+
+    /// Asks about every row, without a backward to come.
+    fn read(&self, askings: &[Asking], comparings: &[Comparing], leaves: &[Leaf], known: &mut Known) -> Result<(), Failure> {
+        for asking in askings {
+            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            let every: Vec<usize> = (0..asking.rows).collect();
+            known.note(asking, &every, leaves, &read);
+        }
+        for comparing in comparings {
+            let kl = self.engine()?.divergence(comparing.sides(), self.service.temperature())?;
+            known.values[comparing.leaf] = kl.iter().map(|tokens| tokens.to_vec()).collect();
+        }
+        Ok(())
     }
 
     /// Forward over some of a step's rows, noting what the networks say.
@@ -296,10 +377,11 @@ impl<'c> Learner<'c> {
     }
 
     /// The step's rows in as many parts as they can be computed in, one after the other: rows in one batch of a network
-    /// stay together, as do those that a gradient looks across. All in one where the losses wait for a live number.
+    /// stay together, as do those that a gradient looks across. All in one where the losses wait for a live number, and
+    /// where the members of an ensemble have rows of their own.
     fn parts(&self, live: &[Asking], leaves: &[Leaf], fixed: &Fixed, rows: &[usize]) -> Result<Vec<Vec<usize>>, Failure> {
-        let early = |asking: &Asking| asking.places.iter().any(|(leaf, _)| leaves[*leaf].early);
-        if live.is_empty() || live.iter().any(early) {
+        let waits = |asking: &Asking| asking.heads > 1 || asking.places.iter().any(|(leaf, _)| leaves[*leaf].early);
+        if live.is_empty() || live.iter().any(waits) {
             return Ok(vec![(0..rows.len()).collect()]);
         }
         let mut together = UnionFind::new(rows.len());
@@ -325,18 +407,101 @@ impl<'c> Learner<'c> {
         Ok(parts)
     }
 
+    /// The objective's value and derivatives: of an ensemble, once for each member, each counting its share.
+    fn outcomes(
+        &self,
+        source: &Source,
+        fixed: &Fixed,
+        rows: &[usize],
+        leaves: &[Leaf],
+        known: &Known,
+        wanted: &[bool],
+    ) -> Result<Vec<Outcome>, Failure> {
+        let heads = known.members.iter().map(Vec::len).max().unwrap_or(0);
+        let places: Vec<usize> = (0..rows.len()).collect();
+        let said = known.of(&places, wanted);
+        if heads < 2 {
+            let step = source.begin(fixed, rows, &self.states, &self.numbers, &said)?;
+            return Ok(vec![source.part(&step, &places, &said)?]);
+        }
+        let mut outcomes = Vec::with_capacity(heads);
+        for head in 0..heads {
+            let draws = if self.options.bootstrap { self.draws(fixed, rows, head) } else { (0..rows.len()).collect() };
+            let picked: Vec<usize> = draws.iter().map(|place| rows[*place]).collect();
+            let own = |(leaf, values): (usize, &Option<Vec<f64>>)| {
+                let values = known.members[leaf].get(head).or(values.as_ref())?;
+                let lengths: Vec<usize> =
+                    rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
+                Some(draws.iter().flat_map(|place| &values[start(&lengths, *place)..][..lengths[*place]]).copied().collect::<Vec<f64>>())
+            };
+            let values: Vec<Option<Vec<f64>>> = said.iter().enumerate().map(own).collect();
+            let step = source.begin(fixed, &picked, &self.states, &self.numbers, &values)?;
+            let places: Vec<usize> = (0..picked.len()).collect();
+            let mut outcome = source.part(&step, &places, &values)?;
+            outcome.scale(1.0 / count(heads));
+            for (leaf, coefficients) in outcome.coefficients.iter_mut().enumerate() {
+                let Some(drawn) = coefficients else { continue };
+                let lengths: Vec<usize> =
+                    rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
+                let mut whole = vec![0.0; lengths.iter().sum()];
+                let mut from = 0;
+                for place in &draws {
+                    let own = &mut whole[start(&lengths, *place)..][..lengths[*place]];
+                    own.iter_mut().zip(&drawn[from..]).for_each(|(sum, d)| *sum += d);
+                    from += lengths[*place];
+                }
+                *drawn = whole;
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// Places of rows as one member's bootstrap has them: each so often as a Poisson draw by the member and what the row
+    /// holds says, the same in every epoch.
+    fn draws(&self, fixed: &Fixed, rows: &[usize], head: usize) -> Vec<usize> {
+        let key = self.context.stage_key();
+        let head = u32::try_from(head).expect("few members");
+        let times = |place: &usize| {
+            let name = short(&cells(&(0..fixed.leaves()).map(|leaf| fixed.sequence(leaf, rows[*place])).collect::<Vec<Cell>>()));
+            let [high, low] = crate::chance::halves(name);
+            let word = crate::chance::uniform(key, [high, low, 0x626f_6f74, head]);
+            poisson(crate::chance::unit(word[0], word[1]))
+        };
+        (0..rows.len()).flat_map(|place| std::iter::repeat_n(place, times(&place))).collect()
+    }
+
+    /// What the leaves that compare two networks read of some rows.
+    fn comparings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Comparing>, Failure> {
+        let mut comparings = Vec::new();
+        for (at, leaf) in leaves.iter().enumerate().filter(|(at, _)| wanted[*at]) {
+            let Some((other, _)) = &leaf.other else { continue };
+            let nets = [self.service.net_of(&leaf.network)?, self.service.net_of(other)?];
+            let mut sequences = [Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len())];
+            for row in rows {
+                sequences[0].push(self.service.sequence(&fixed.sequence(at, *row))?);
+                let reads = fixed.other(at, *row).expect("a leaf of two networks reads two sequences");
+                sequences[1].push(self.service.sequence(&reads)?);
+            }
+            comparings.push(Comparing { leaf: at, nets, sequences });
+        }
+        Ok(comparings)
+    }
+
     /// Sorts leaves by network, and within one by whether a gradient goes back; equal sequences are asked once.
     fn askings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Asking>, Failure> {
         let mut askings: Vec<Asking> = Vec::new();
-        for (at, leaf) in leaves.iter().enumerate().filter(|(at, _)| wanted[*at]) {
+        for (at, leaf) in leaves.iter().enumerate().filter(|(at, leaf)| wanted[*at] && leaf.other.is_none()) {
             let net = self.members.iter().find(|m| m.asked == leaf.network).expect("leaves belong to trained networks").net;
             // entropy of a sequence that is trained on comes out of the same pass
             let gradient = leaves
                 .iter()
                 .zip(wanted)
                 .any(|(other, on)| *on && other.gradient && other.network == leaf.network && other.sequence == leaf.sequence);
+            let heads = self.engine()?.spec(net).scores;
             let place = askings.iter().position(|a| a.net == net && a.gradient == gradient).unwrap_or_else(|| {
-                askings.push(Asking { net, sequences: Vec::new(), rows: rows.len(), want: Want::default(), places: Vec::new(), gradient });
+                let (sequences, places) = (Vec::new(), Vec::new());
+                askings.push(Asking { net, heads, sequences, rows: rows.len(), want: Want::default(), places, gradient });
                 askings.len() - 1
             });
             let known = askings[place].places.iter().find(|(other, _)| leaves[*other].sequence == leaf.sequence).map(|(_, kind)| *kind);
@@ -389,12 +554,9 @@ impl<'c> Learner<'c> {
         let rows: Vec<usize> = (0..table.len()).collect();
         let leaves = self.compiled.sources[0].leaves().to_vec();
         let wanted = vec![true; leaves.len()];
-        let askings = self.askings(&fixed, &rows, &leaves, &wanted)?;
-        let mut known = Known(vec![vec![Vec::new(); rows.len()]; leaves.len()]);
-        for asking in &askings {
-            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
-            known.note(asking, &rows, &leaves, &read);
-        }
+        let (askings, comparings) = (self.askings(&fixed, &rows, &leaves, &wanted)?, self.comparings(&fixed, &rows, &leaves, &wanted)?);
+        let mut known = Known::new(leaves.len(), rows.len());
+        self.read(&askings, &comparings, &leaves, &mut known)?;
         Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &known.of(&rows, &wanted))?)
     }
 
@@ -481,38 +643,71 @@ fn hopeless(message: String) -> Failure {
     Failure::new("align::run::not_finite", message).help("lower `lr`, or look for a logarithm or division of 0 in the objective")
 }
 
-/// A network's answer to one request, as a leaf's numbers.
-fn answer(word: &str, read: &Readout, request: usize) -> Vec<f64> {
+/// A network's answer to one request, as a leaf's numbers; of several scores their mean.
+fn answer(word: &str, read: &Readout, request: usize, heads: usize) -> Vec<f64> {
     match word {
         "logp" => read.logp[request].to_vec(),
         "entropy" => read.entropy[request].to_vec(),
         "value" => read.value[request].to_vec(),
-        _ => vec![read.score[request]],
+        _ => vec![mean(&read.score[request * heads..(request + 1) * heads])],
     }
 }
 
-/// Adds a part's share to the step's.
-fn add(outcome: &mut Outcome, part: Outcome) {
-    outcome.loss += part.loss;
-    outcome.clamped += part.clamped;
-    for (name, d) in part.numbers {
-        let sum = outcome.numbers.entry(name).or_insert_with(|| vec![0.0; d.len()]);
-        sum.iter_mut().zip(&d).for_each(|(sum, d)| *sum += d);
+/// Where a row's numbers begin.
+fn start(lengths: &[usize], place: usize) -> usize {
+    lengths[..place].iter().sum()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "few members")]
+fn count(heads: usize) -> f64 {
+    heads as f64
+}
+
+/// A Poisson draw of mean 1 from a uniform number.
+fn poisson(uniform: f64) -> usize {
+    let (mut below, mut term, mut times) = (0.0, (-1.0_f64).exp(), 0_usize);
+    loop {
+        below += term;
+        if uniform < below || times >= 12 {
+            return times;
+        }
+        times += 1;
+        term /= count(times);
     }
 }
 
-/// The derivatives by a network's answers, from those by the leaves.
-fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcome: &Outcome) -> Coefficients {
+/// A step's value and derivatives, the members of an ensemble put together.
+fn total(outcomes: Vec<Outcome>) -> Outcome {
+    let mut outcomes = outcomes.into_iter();
+    let mut total = outcomes.next().unwrap_or_default();
+    for outcome in outcomes {
+        total.add(&outcome);
+    }
+    total
+}
+
+/// The derivatives by a network's answers, from those by the leaves: one outcome, or one for each member of an ensemble.
+fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcomes: &[Outcome]) -> Coefficients {
     let mut coefficients = Coefficients::default();
     let count = asking.sequences.len();
     for &(leaf, kind) in &asking.places {
-        let Some(Some(flat)) = outcome.coefficients.get(leaf) else { continue };
         let (word, requests) = (leaves[leaf].word, kind * asking.rows..(kind + 1) * asking.rows);
         if word == "score" {
-            coefficients.score.resize(count, 0.0);
-            requests.zip(flat).for_each(|(request, d)| coefficients.score[request] += d);
+            coefficients.score.resize(count * outcomes.len(), 0.0);
+            for (head, outcome) in outcomes.iter().enumerate() {
+                let Some(Some(flat)) = outcome.coefficients.get(leaf) else { continue };
+                requests.clone().zip(flat).for_each(|(request, d)| coefficients.score[request * outcomes.len() + head] += d);
+            }
             continue;
         }
+        let mut sum: Option<Vec<f64>> = None;
+        for flat in outcomes.iter().filter_map(|outcome| outcome.coefficients.get(leaf)?.as_ref()) {
+            match &mut sum {
+                None => sum = Some(flat.clone()),
+                Some(sum) => sum.iter_mut().zip(flat).for_each(|(sum, d)| *sum += d),
+            }
+        }
+        let Some(flat) = sum else { continue };
         let into = match word {
             "logp" => &mut coefficients.logp,
             "entropy" => &mut coefficients.entropy,

@@ -19,6 +19,7 @@ mod evaluate;
 mod explode;
 pub mod failure;
 mod filter;
+mod fit;
 mod inside;
 mod keep;
 mod learner;
@@ -74,6 +75,8 @@ pub static PRIMITIVES: &[&dyn Primitive] = &[
     &bag_of_words::BagOfWords,
     &train::Train,
     &rl::Rl,
+    &fit::Fit,
+    &fit::Posterior,
     &measure::Measure,
     &steer::Steer,
     &keep::Keep,

@@ -1,7 +1,7 @@
 //! The options of training, `type Training` of the prelude, as their own type.
 
 use crate::engine::optim::{Decay, Schedule};
-use crate::model::{AdamStep, AdapterSpec};
+use crate::model::{AdamStep, AdapterSpec, Learns};
 
 use super::adapter;
 use super::call::Call;
@@ -26,6 +26,11 @@ pub struct Options {
     pub max_length: usize,
     /// What is trained in place of every weight.
     pub adapter: Option<AdapterSpec>,
+    /// Whether a scorer's or critic's head is all that is trained.
+    pub head_only: bool,
+    /// Whether each member of an ensemble sees a resample of the rows of its own.
+    pub bootstrap: bool,
+    pub anchor: Option<f64>,
 }
 
 impl Options {
@@ -50,7 +55,15 @@ impl Options {
             clip: call.get("clip_norm")?,
             max_length: call.get("max_length")?,
             adapter: adapter::asked(call)?,
+            head_only: call.given("head_only")?.unwrap_or(false),
+            bootstrap: call.given("bootstrap")?.unwrap_or(false),
+            anchor: call.given("anchor")?,
         })
+    }
+
+    /// What of each network is trained.
+    pub fn learns(&self) -> Learns {
+        if self.head_only { Learns::Head } else { Learns::All }
     }
 
     /// The learning rate over `updates` optimiser steps. The first step of a warm-up is not lost on a rate of 0.
@@ -64,6 +77,6 @@ impl Options {
     /// One step at a learning rate.
     pub fn adam(&self, lr: f64) -> AdamStep {
         let clip = (self.clip > 0.0).then_some(self.clip);
-        AdamStep { lr, beta1: BETA1, beta2: BETA2, eps: EPS, weight_decay: self.weight_decay, clip }
+        AdamStep { lr, beta1: BETA1, beta2: BETA2, eps: EPS, weight_decay: self.weight_decay, anchor: self.anchor.unwrap_or(0.0), clip }
     }
 }

@@ -27,7 +27,7 @@ use super::primitive::Primitive;
 use super::product::{Item, Product};
 use super::report::Progress;
 use super::service::{dialogue_of, sampling, sequence_of};
-use super::train::groups_of;
+use super::train::{Term, groups_of, terms};
 
 /// Log-probs that trained and sampled agree within this, or what trains is not what sampled. A large network samples
 /// with halves of its weights, which moves a log-prob by some thousandths.
@@ -110,6 +110,8 @@ struct Rollouts<'r, 'c> {
     args: &'r Args,
     prompts: &'r Table,
     learner: Learner<'c>,
+    /// The objective's terms with rows of their own.
+    terms: Vec<Term>,
     total: u64,
 }
 
@@ -125,8 +127,11 @@ impl<'r, 'c> Rollouts<'r, 'c> {
         let batch = args.options.batch.min(prompts.len());
         let epochs = args.options.epochs * prompts.len().div_ceil(batch) as u64;
         let total = args.options.steps.unwrap_or(epochs);
-        learner.plan(total * args.passes * args.minibatches as u64);
-        Ok(Self { context, args, prompts, learner, total })
+        let updates = total * args.passes * args.minibatches as u64;
+        learner.plan(updates);
+        let rows = (batch * args.samples).div_ceil(args.minibatches);
+        let terms = terms(context, &mut learner, updates, rows)?;
+        Ok(Self { context, args, prompts, learner, terms, total })
     }
 
     fn run(&mut self) -> Result<Rollout, Failure> {
@@ -168,7 +173,10 @@ impl<'r, 'c> Rollouts<'r, 'c> {
         for pass in 0..self.args.passes {
             let order = shuffled(&groups, self.context.stage_key(), 2 << 32 | step << 8 | pass);
             for rows in cut(&order, &groups, self.args.minibatches) {
-                let report = self.learner.step(&[(0, &fixed, &rows)], pass == 0)?;
+                let at = usize::try_from(self.learner.taken).expect("few steps");
+                let mut parts: Vec<(usize, &Fixed, &[usize])> = vec![(0, &fixed, &rows)];
+                parts.extend(self.terms.iter().map(|term| term.part(at)));
+                let report = self.learner.step(&parts, pass == 0)?;
                 if pass == 0 {
                     gather(&mut metrics, report.metrics);
                 }

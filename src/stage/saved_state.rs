@@ -43,12 +43,13 @@ pub fn read(folder: &Path, name: &str, steps: u64) -> Result<TrainState, Failure
 /// # Errors
 /// When the checkpoint is damaged, or of another network.
 pub fn network(call: &Call<'_>, base: &Network, checkpoint: &Path) -> Result<Network, Failure> {
-    let begun = match Options::new(call)?.adapter {
+    let options = Options::new(call)?;
+    let begun = match options.adapter {
         // their numbers are in the checkpoint
         Some(spec) => base.with_adapter(Adapter::new(base, spec, [0, 0], 0)?),
         None => base.clone(),
     };
-    Ok(begun.restored(&read(checkpoint, MAIN, 0)?)?)
+    Ok(begun.restored(&read(checkpoint, MAIN, 0)?, options.learns())?)
 }
 
 #[cfg(test)]

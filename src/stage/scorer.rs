@@ -27,7 +27,8 @@ impl Primitive for Scorer {
             "zero" => HeadStart::Zero,
             _ => HeadStart::Normal { seed: seed(context) },
         };
-        with_head(call, context, Head::Score, |_| start)
+        let members = call.given("members")?.unwrap_or(1);
+        with_head(call, context, (Head::Score, members), |_| start)
     }
 }
 
@@ -37,7 +38,7 @@ impl Primitive for Critic {
     }
 
     fn run(&self, call: &Call<'_>, context: &Context<'_>) -> Result<Product, Failure> {
-        with_head(call, context, Head::Value, |base| if base.head == Head::Score { HeadStart::Kept } else { HeadStart::Zero })
+        with_head(call, context, (Head::Value, 1), |base| if base.head == Head::Score { HeadStart::Kept } else { HeadStart::Zero })
     }
 }
 
@@ -46,11 +47,16 @@ fn seed(context: &Context<'_>) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-fn with_head(call: &Call<'_>, context: &Context<'_>, head: Head, start: impl FnOnce(&Network) -> HeadStart) -> Result<Product, Failure> {
+fn with_head(
+    call: &Call<'_>,
+    context: &Context<'_>,
+    (head, scores): (Head, usize),
+    start: impl FnOnce(&Network) -> HeadStart,
+) -> Result<Product, Failure> {
     let base: Output = call.get("base")?;
     let network = Network::open(&context.network(&base)?.path)?;
     let start = start(&network);
-    let headed = network.with_head(head, start)?;
+    let headed = network.with_heads(head, start, scores)?;
     headed.save(&context.folder().join("network"))?;
     Ok(Product::network("network"))
 }

@@ -8,9 +8,11 @@ use crate::formula::eval::{Call, Networks};
 use crate::formula::expr::Output;
 use crate::formula::failure::Unanswered;
 use crate::formula::program::{Network as Asked, When};
-use crate::model::{Engine, Extras, ModelError, NetId, Network, Readout, Request, Sampling, TokenSequence, Tokenizer, Want};
+use crate::formula::text::text_of;
+use crate::model::{Engine, Extras, ModelError, NetId, Network, Readout, Request, Sampling, Sides, TokenSequence, Tokenizer, Want};
 use crate::score::{FixedScorer, ScorerError};
-use crate::value::{Cell, Dialogue, Role, Sequence, Turn};
+use crate::value::statistics::mean;
+use crate::value::{Cell, Completion, Dialogue, Role, Sequence, Turn};
 
 use super::context::{Artifact, Context};
 use super::failure::Failure;
@@ -124,6 +126,66 @@ impl<'c> Service<'c> {
         Err(Stopped(reason.help("use `length` in a stage that also asks a model, such as `model.logp(…)`, or leave it out")).into())
     }
 
+    /// The network on the device that a name stands for, trained or frozen.
+    ///
+    /// # Errors
+    /// When it cannot be loaded, or is no network but a rule.
+    pub fn net_of(&mut self, asked: &Asked) -> Result<NetId, Unanswered> {
+        if let Some((_, net)) = self.trained.iter().find(|(name, _)| name == asked) {
+            return Ok(*net);
+        }
+        match self.net(asked)? {
+            Loaded::Net(net) => Ok(*net),
+            Loaded::Fixed(_) => Err("a fixed rule has no distribution over words".into()),
+        }
+    }
+
+    /// Both networks of a call and what each reads, compared.
+    fn compare(&mut self, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        let other = call.other.ok_or("a comparison takes two networks")?;
+        let nets = [self.net_of(call.network)?, self.net_of(other)?];
+        let mut read = |side: usize| rows.iter().map(|row| self.sequence(&row[side])).collect::<Result<Vec<_>, _>>();
+        let sequences = [read(0)?, read(1)?];
+        let sides = Sides { nets, sequences: [&sequences[0], &sequences[1]] };
+        let kl = self.engine()?.divergence(sides, self.temperature)?;
+        Ok(kl.into_iter().map(Cell::Tokens).collect())
+    }
+
+    /// The share of each option, by the log-prob of its whole text behind the dialogue; no end token is counted.
+    fn choose(&mut self, net: NetId, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        let mut sequences = Vec::new();
+        let mut counts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let prompt = dialogue_of(&row[0]).ok_or("a model chooses after a dialogue")?;
+            let Cell::List(options) = &row[1] else { return Err("a model chooses among a list of texts".into()) };
+            if options.is_empty() {
+                return Err("a model chooses among at least one option".into());
+            }
+            counts.push(options.len());
+            for option in options.iter() {
+                let text = text_of(option).map_err(|_| "an option is a text")?.clone();
+                let completion = Completion { text, tokens: None, finished: false };
+                let sequence =
+                    self.sequence(&Cell::Sequence(Arc::new(Sequence { prompt: prompt.clone(), completion: Some(completion.into()) })))?;
+                if sequence.scored_len() == 0 {
+                    return Err("an option has no tokens of its own: an empty text cannot be chosen".into());
+                }
+                sequences.push(sequence);
+            }
+        }
+        let read = self.engine()?.readout(net, &sequences, Want::LOGP, self.temperature)?;
+        let sums: Vec<f64> = read.logp.iter().map(|tokens| tokens.iter().sum()).collect();
+        let mut rest = &sums[..];
+        let share = |count: usize| {
+            let (own, after) = rest.split_at(count);
+            rest = after;
+            let most = own.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = own.iter().map(|x| (x - most).exp()).sum();
+            Cell::List(own.iter().map(|x| Cell::Float((x - most).exp() / total)).collect())
+        };
+        Ok(counts.into_iter().map(share).collect())
+    }
+
     fn net(&mut self, asked: &Asked) -> Result<&Loaded, Unanswered> {
         let Asked::Artifact(output) = asked else { return Err("the network being trained cannot be asked here".into()) };
         let Artifact::Network(found) = self.context.artifact(output).map_err(unanswered)? else {
@@ -158,21 +220,28 @@ impl<'c> Service<'c> {
     }
 
     fn answer(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
-        if call.word == "sample" {
-            return self.sample(net, call, rows);
+        match call.word {
+            "sample" => return self.sample(net, call, rows),
+            "choose" => return self.choose(net, rows),
+            _ => {}
         }
         if inside::knows(call.word) {
             return rows.iter().map(|row| self.inside(net, call, row)).collect();
         }
         let sequences = rows.iter().map(|row| self.sequence(&row[0])).collect::<Result<Vec<_>, _>>()?;
-        let want =
-            Want { logp: call.word == "logp", entropy: call.word == "entropy", value: call.word == "value", score: call.word == "score" };
+        let want = Want {
+            logp: call.word == "logp",
+            entropy: call.word == "entropy",
+            value: call.word == "value",
+            score: call.word.starts_with("score"),
+        };
         let read = self.engine()?.readout(net, &sequences, want, self.temperature)?;
         if call.when == When::Sampled && *call.network == Asked::Model {
             let asked = rows.iter().filter_map(|row| sequence_of(&row[0])).map(|s| Sequence::clone(&s));
             self.sampled.extend(asked.zip(read.logp.iter().cloned()));
         }
-        Ok(cells(call.word, &read))
+        let heads = self.engine()?.spec(net).scores;
+        Ok(cells(call.word, &read, heads))
     }
 
     fn inside(&mut self, net: NetId, call: &Call<'_>, row: &[Cell]) -> Result<Cell, Unanswered> {
@@ -220,6 +289,9 @@ impl<'c> Service<'c> {
 
 impl Networks for Service<'_> {
     fn call(&mut self, call: Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        if call.other.is_some() {
+            return self.compare(&call, rows);
+        }
         if let Some((_, net)) = self.trained.iter().find(|(name, _)| name == call.network) {
             return self.answer(*net, &call, rows);
         }
@@ -232,7 +304,8 @@ impl Networks for Service<'_> {
                 .iter()
                 .map(|row| {
                     let sequence = sequence_of(&row[0]).ok_or("a scorer reads a completion after a prompt")?;
-                    Ok(Cell::Float(scorer.score_sequence(&sequence)))
+                    let score = Cell::Float(scorer.score_sequence(&sequence));
+                    Ok(if call.word == "scores" { Cell::List([score].into()) } else { score })
                 })
                 .collect(),
         }
@@ -288,14 +361,15 @@ impl From<Unanswered> for Failure {
     }
 }
 
-/// A network's answers as the cells of a word.
-pub fn cells(word: &str, read: &Readout) -> Vec<Cell> {
+/// A network's answers as the cells of a word; `heads` scores a sequence, whose mean is its score.
+pub fn cells(word: &str, read: &Readout, heads: usize) -> Vec<Cell> {
     let tokens = |all: &[Arc<[f64]>]| all.iter().map(|t| Cell::Tokens(t.clone())).collect();
     match word {
         "logp" => tokens(&read.logp),
         "entropy" => tokens(&read.entropy),
         "value" => tokens(&read.value),
-        _ => read.score.iter().map(|x| Cell::Float(*x)).collect(),
+        "scores" => read.score.chunks(heads).map(|own| Cell::List(own.iter().map(|x| Cell::Float(*x)).collect())).collect(),
+        _ => read.score.chunks(heads).map(|own| Cell::Float(mean(own))).collect(),
     }
 }
 

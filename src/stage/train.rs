@@ -105,14 +105,8 @@ impl Rows<'_> {
 /// Takes every step of every epoch, from the last checkpoint on.
 fn run_steps(context: &Context<'_>, learner: &mut Learner<'_>, args: &Args, table: &Table) -> Result<u64, Failure> {
     let rows = if rows_are_independent(&args.objective) { Rows::EachStep(table) } else { Rows::Known(learner.fixed(0, table)?) };
-    let mut others = Vec::new();
-    for at in 1..learner.compiled.sources.len() {
-        let output = learner.compiled.sources[at].on().expect("further sources have rows of their own");
-        let table = context.table(output)?;
-        others.push(learner.fixed(at, &table)?);
-    }
     let plan = epochs(&rows.groups(), args, context);
-    let cycles: Vec<_> = others.iter().map(|fixed| cycle(&groups_of(fixed), plan.len(), args.options.batch, context)).collect();
+    let others = terms(context, learner, plan.len() as u64, args.options.batch)?;
     let total = plan.len() as u64;
     learner.plan(total);
     let mut done = 0;
@@ -136,7 +130,7 @@ fn run_steps(context: &Context<'_>, learner: &mut Learner<'_>, args: &Args, tabl
                 vec![(0, &picked, &places)]
             }
         };
-        parts.extend(others.iter().zip(&cycles).enumerate().map(|(other, (fixed, steps))| (other + 1, fixed, &steps[at][..])));
+        parts.extend(others.iter().map(|term| term.part(at)));
         let report = learner.step(&parts, false)?;
         tell(context, learner, &report, step + 1, total, begun);
         if step + 1 < total && context.checkpoint_due() {
@@ -147,6 +141,40 @@ fn run_steps(context: &Context<'_>, learner: &mut Learner<'_>, args: &Args, tabl
         }
     }
     Ok(total)
+}
+
+/// A term of the objective over rows of its own, and which of them each optimiser step takes.
+pub struct Term {
+    source: usize,
+    fixed: Fixed,
+    steps: Vec<Vec<usize>>,
+}
+
+impl Term {
+    /// The source, what is known of it, and its rows in a step.
+    pub fn part(&self, step: usize) -> (usize, &Fixed, &[usize]) {
+        (self.source, &self.fixed, &self.steps[step])
+    }
+}
+
+/// The terms with rows of their own (`on:`), for so many optimiser steps of about `batch` rows each.
+///
+/// # Errors
+/// When a network cannot answer or a row has no value.
+pub fn terms(context: &Context<'_>, learner: &mut Learner<'_>, steps: u64, batch: usize) -> Result<Vec<Term>, Failure> {
+    let mut terms = Vec::new();
+    for source in 1..learner.compiled.sources.len() {
+        let output = learner.compiled.sources[source].on().expect("further sources have rows of their own");
+        let table = context.table(output)?;
+        if table.is_empty() {
+            return Err(Failure::new("align::run::no_rows", "a term of the objective has no rows of its own to train on")
+                .help("look at what is given as `on:`"));
+        }
+        let fixed = learner.fixed(source, &table)?;
+        let steps = cycle(&groups_of(&fixed), usize::try_from(steps).expect("few steps"), batch, context);
+        terms.push(Term { source, fixed, steps });
+    }
+    Ok(terms)
 }
 
 /// Asks frozen networks again what the steps before a checkpoint asked them. Their answers are remembered from the step

@@ -96,7 +96,8 @@ impl<'a> Writer<'a> {
     /// does; those after them are kept.
     fn comments_first(&mut self, at: usize) {
         let first = self.comments.get(self.next).filter(|comment| comment.start < at).cloned();
-        let trails = |comment: &std::ops::Range<usize>| self.last > 0 && !self.text[self.last.min(comment.start)..comment.start].contains('\n');
+        let trails =
+            |comment: &std::ops::Range<usize>| self.last > 0 && !self.text[self.last.min(comment.start)..comment.start].contains('\n');
         let own_line = first.as_ref().is_some_and(|comment| !trails(comment));
         if let Some(comment) = first {
             self.comments_before(comment.start + 1, false);

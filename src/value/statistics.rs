@@ -24,6 +24,20 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
 }
 
+/// The standard normal distribution's quantile: where its cumulated share is `share`. By halving: exact to the last digits.
+pub fn normal_quantile(share: f64) -> f64 {
+    if !(share > 0.0 && share < 1.0) {
+        return f64::NAN;
+    }
+    let below = |z: f64| 0.5 * libm::erfc(-z / std::f64::consts::SQRT_2);
+    let (mut low, mut high) = (-40.0, 40.0);
+    for _ in 0..100 {
+        let middle = 0.5 * (low + high);
+        if below(middle) < share { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +47,12 @@ mod tests {
         assert_eq!(variance(&[1., 2., 3., 4.], 1), 5.0 / 3.0);
         assert_eq!(quantile(&[0.0, 10.0], 0.25), 2.5);
         assert_eq!(quantile(&[1.0, 2.0, 3.0], 1.0), 3.0);
+    }
+
+    #[test]
+    fn quantiles_of_the_normal_distribution() {
+        assert!((normal_quantile(0.975) - 1.959_963_984_540_054).abs() < 1e-12);
+        assert!((normal_quantile(0.5)).abs() < 1e-12 && normal_quantile(1.0).is_nan());
     }
 
     #[test]

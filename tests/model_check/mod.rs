@@ -158,7 +158,7 @@ fn check_gradients(engine: &mut Engine, net: NetId, section: &Value, tolerance: 
         }
     }
     // A step with lr 0 changes nothing and clears the gradients.
-    let step = AdamStep { lr: 0.0, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.0, clip: Some(1.0) };
+    let step = AdamStep { lr: 0.0, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.0, anchor: 0.0, clip: Some(1.0) };
     let update = engine.update(net, &step).expect("an update");
     let total = section["total_grad_norm"].as_f64().expect("a norm");
     close("gradient norm", update.grad_norm, total, tolerance.gradient * total);
@@ -315,7 +315,7 @@ pub fn check_curves(device: fn() -> Box<dyn Device>) {
             let number = |field: &str| step[field].as_f64().expect("a number");
             close(&format!("{name}: loss"), loss, number("loss"), 2e-4 * number("loss"));
             let lr = number("learning_rate");
-            let adam = AdamStep { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, clip: Some(1.0) };
+            let adam = AdamStep { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, anchor: 0.0, clip: Some(1.0) };
             let norm = engine.update(net, &adam).expect("an update").grad_norm;
             close(&format!("{name}: gradient norm"), norm, number("grad_norm"), 1e-3 * number("grad_norm"));
         }

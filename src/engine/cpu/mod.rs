@@ -9,6 +9,7 @@ mod elementwise;
 mod few_rows;
 mod gelu;
 mod head;
+mod kl;
 mod linear;
 mod matmul;
 mod memory;
@@ -37,6 +38,7 @@ const KERNELS: &[(&str, Kernel, Option<Kernel>)] = &[
     ("fill", elementwise::fill, None),
     ("gather", rows::pick, Some(rows::pick_backward)),
     ("gelu", gelu::forward, Some(gelu::backward)),
+    ("kl", kl::forward, Some(kl::backward)),
     ("layer_norm", norms::layer_norm, Some(norms::layer_norm_backward)),
     ("linear", linear::forward, Some(linear::backward)),
     ("linear_logp", head::forward, Some(head::backward)),

@@ -31,6 +31,7 @@ pub const SOURCES: &[(&str, &str)] = sources![
     "fill",
     "gather",
     "gelu",
+    "kl",
     "layer_norm",
     "linear",
     "linear_logp",

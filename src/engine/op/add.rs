@@ -22,6 +22,13 @@ impl Recorder<'_> {
         y
     }
 
+    /// Adds `from` to what is in `to`.
+    pub fn add_onto(&mut self, from: View, to: View) {
+        assert_eq!(from.words(), to.words(), "what is added has the size of what it is added to");
+        let onto = Output { view: to, accumulate: true };
+        self.forward(&Add, [0; PARAM_WORDS], vec![Some(from), None], vec![Some(onto)]);
+    }
+
     /// Copies `from` over `to`.
     pub fn copy(&mut self, from: View, to: View) {
         assert_eq!(from.words(), to.words(), "a copy needs equal sizes");

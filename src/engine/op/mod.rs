@@ -22,6 +22,7 @@ pub mod fill;
 pub mod float;
 pub mod gather;
 pub mod gelu;
+pub mod kl;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_logp;
@@ -47,6 +48,7 @@ pub const OPS: &[&dyn Op] = &[
     &fill::Fill,
     &gather::Gather,
     &gelu::Gelu,
+    &kl::Kl,
     &layer_norm::LayerNorm,
     &linear::Linear,
     &linear_logp::LinearLogp,

@@ -76,6 +76,7 @@ const LOWERINGS: &[(&str, Lower, Option<Lower>)] = &[
     ("fill", pointwise::fill, None),
     ("gather", rows::pick, Some(rows::give_back)),
     ("gelu", pointwise::gelu, Some(pointwise::gelu_backward)),
+    ("kl", sums::kl, Some(sums::kl_backward)),
     ("layer_norm", sums::layer_norm, Some(sums::layer_norm_backward)),
     ("linear", linear::forward, Some(linear::backward)),
     ("linear_logp", linear_logp::forward, Some(linear_logp::backward)),

@@ -58,6 +58,23 @@ pub fn layer_norm_backward(step: &Step, plan: &mut Plan<'_>) {
     }
 }
 
+/// The divergence and both logs of sums of exponents.
+pub fn kl(step: &Step, plan: &mut Plan<'_>) {
+    let bindings = [[0, 1].map(|place| input(step, place)).to_vec(), [0, 1, 2].map(|place| output(step, place)).to_vec()].concat();
+    plan.call(Kernel::new("kl", "forward"), own_params(step), bindings, rows(step.input(0).rows));
+}
+
+/// d_x and d_y, a kernel each.
+pub fn kl_backward(step: &Step, plan: &mut Plan<'_>) {
+    for (place, entry) in [(0, "backward_x"), (1, "backward_y")] {
+        let to = output(step, place);
+        if to.rows > 0 {
+            let bindings: Vec<Bound> = (0..6).map(|place| input(step, place)).chain([to]).collect();
+            plan.call(Kernel::new("kl", entry), own_params(step), bindings, rows(to.rows));
+        }
+    }
+}
+
 /// What each row is multiplied by before it is summed: `(weight − shift[t]) scale[t]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Weighted {
@@ -106,6 +123,9 @@ pub fn kernels() -> Vec<Kernel> {
         ("rms_norm", "backward"),
         ("layer_norm", "forward"),
         ("layer_norm", "backward"),
+        ("kl", "forward"),
+        ("kl", "backward_x"),
+        ("kl", "backward_y"),
         ("column_sum", "sum"),
         ("norm_sq", "forward"),
     ]
