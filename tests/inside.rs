@@ -68,7 +68,9 @@ fn the_gradient_is_that_of_small_changes() {
         let (mut engine, net, network) = load(&folder);
         let (sequence, depth, width) = (sequence(), network.spec.layers, network.spec.width);
         let states = engine.inside(net, &sequence, 0..0, None, Read::States).expect("embeddings").states;
-        let mut f = |states: &[f32]| -> f64 { engine.inside(net, &sequence, 0..depth, Some(states), Read::LogProbs).expect("a value").logp.iter().sum() };
+        let mut f = |states: &[f32]| -> f64 {
+            engine.inside(net, &sequence, 0..depth, Some(states), Read::LogProbs).expect("a value").logp.iter().sum()
+        };
         let at: Vec<usize> = (0..4).map(|t| t * width + (3 * t + 1) % width).collect();
         let numeric: Vec<f64> = at
             .iter()
@@ -98,7 +100,11 @@ fn attention_sums_to_one_and_never_looks_ahead() {
                 let map = engine.attention(net, &sequence(), layer, head).expect("a map");
                 for (t, row) in map.iter().enumerate() {
                     let sum: f64 = row.iter().sum();
-                    assert!((sum - 1.0).abs() < 1e-9 && row[t + 1..].iter().all(|x| *x == 0.0), "{}: {row:?}", network.spec.family.model_type);
+                    assert!(
+                        (sum - 1.0).abs() < 1e-9 && row[t + 1..].iter().all(|x| *x == 0.0),
+                        "{}: {row:?}",
+                        network.spec.family.model_type
+                    );
                 }
             }
         }

@@ -87,8 +87,18 @@ fn library(word: &str) -> Vec<String> {
 #[test]
 fn every_stage_and_objective_is_run() {
     let inside = [
-        "nll_loss", "bt_loss", "dpo_loss", "kto_loss", "ppo_loss", "grpo_loss", "rloo_loss", "a2c_loss", "rated_hinge_loss", "said_cases",
-        "under_rules", "probed",
+        "nll_loss",
+        "bt_loss",
+        "dpo_loss",
+        "kto_loss",
+        "ppo_loss",
+        "grpo_loss",
+        "rloo_loss",
+        "a2c_loss",
+        "rated_hinge_loss",
+        "said_cases",
+        "under_rules",
+        "probed",
     ];
     // objectives of numbers alone, which no network stage takes
     let numbers = ["length_controlled_loss", "strengths_loss"];

@@ -131,7 +131,9 @@ impl<'a> Reader<'a> {
         for slot in 0..program.nodes.len() {
             let sequence = match &program.nodes[slot].op {
                 Op::Word(word) if word.name == "length" => program.nodes[slot].args[0],
-                Op::Call { word, .. } if matches!(word.kind, words::Kind::Network(gives) if gives.per_token()) => program.nodes[slot].args[0],
+                Op::Call { word, .. } if matches!(word.kind, words::Kind::Network(gives) if gives.per_token()) => {
+                    program.nodes[slot].args[0]
+                }
                 _ => continue,
             };
             let (shown, call) = (format!("length({})", self.show.slot(sequence)), self.show.slot(slot));

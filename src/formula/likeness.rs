@@ -63,7 +63,13 @@ fn nearest_other(lengths: &[usize], own: usize) -> usize {
     }
     let (below, above) = (from.checked_sub(1).map(|i| lengths[i]), lengths.get(from + 1).copied());
     match (below, above) {
-        (Some(below), Some(above)) => if own - below <= above - own { below } else { above },
+        (Some(below), Some(above)) => {
+            if own - below <= above - own {
+                below
+            } else {
+                above
+            }
+        }
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => own,
     }

@@ -243,7 +243,13 @@ pub(super) fn final_norm(rec: &mut Recorder<'_>, spec: &ModelSpec, tensors: &Ten
 }
 
 /// Queries (T, H D) and keys (T, Hkv D) of a block as its attention compares them.
-pub(super) fn compared(rec: &mut Recorder<'_>, spec: &ModelSpec, tensors: &Tensors, (tokens, index): (Tokens, usize), x: View) -> [View; 2] {
+pub(super) fn compared(
+    rec: &mut Recorder<'_>,
+    spec: &ModelSpec,
+    tensors: &Tensors,
+    (tokens, index): (Tokens, usize),
+    x: View,
+) -> [View; 2] {
     let a = normed(rec, spec, x, tensors.blocks[index].attention_norm);
     let [q, k, _] = inputs(rec, spec, (index, &tensors.blocks[index]), tokens, a);
     [q, k]

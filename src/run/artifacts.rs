@@ -172,9 +172,7 @@ impl Networks for Values<'_> {
             Artifact::Value(cell) => Ok(cell),
             Artifact::Table(table) => Ok(table.records()),
             Artifact::Missing => Err(format!("`{}` was not made", self.0.plan.shown(output)).into()),
-            Artifact::Network(_) | Artifact::Record(_) => {
-                Err(format!("`{}` is no number", self.0.plan.shown(output)).into())
-            }
+            Artifact::Network(_) | Artifact::Record(_) => Err(format!("`{}` is no number", self.0.plan.shown(output)).into()),
         }
     }
 }

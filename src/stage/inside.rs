@@ -21,14 +21,8 @@ pub struct Question<'a> {
 type Answer = Result<Cell, Unanswered>;
 
 /// The words and what answers them.
-const ANSWERS: &[(&str, fn(&mut Engine, NetId, Question<'_>) -> Answer)] = &[
-    ("hidden", hidden),
-    ("lens", lens),
-    ("attention", attention),
-    ("saliency", saliency),
-    ("patched", patched),
-    ("swaps", swaps),
-];
+const ANSWERS: &[(&str, fn(&mut Engine, NetId, Question<'_>) -> Answer)] =
+    &[("hidden", hidden), ("lens", lens), ("attention", attention), ("saliency", saliency), ("patched", patched), ("swaps", swaps)];
 
 /// Whether a word is one of these.
 pub fn knows(word: &str) -> bool {

@@ -73,7 +73,8 @@ pub fn check(case: &Case) -> bool {
         }
         "stable.cpo" => rated_hinge(case),
         "opinion.collapse" => {
-            let halves = |n: f64| (0..n as u64).flat_map(move |i| call("half", &[json!({ "choice": i, "choices": n })])).collect::<Vec<_>>();
+            let halves =
+                |n: f64| (0..n as u64).flat_map(move |i| call("half", &[json!({ "choice": i, "choices": n })])).collect::<Vec<_>>();
             case.is("bucket", case.xs("n_choices").into_iter().flat_map(halves).collect::<Vec<_>>());
         }
         "opinion.accuracy" => opinions(case),
@@ -100,7 +101,8 @@ pub fn check(case: &Case) -> bool {
             case.is("prob_any_indep", values(&(1.0 - none), &row));
         }
         "oversight.sandwich" => {
-            let row = case.inputs_as(&[("human_plus_model", "assisted"), ("human_alone", "alone"), ("model", "helper"), ("expert", "expert")]);
+            let row =
+                case.inputs_as(&[("human_plus_model", "assisted"), ("human_alone", "alone"), ("model", "helper"), ("expert", "expert")]);
             is("uplift_over_best", "uplift", row.clone());
             is("gap_closed", "gap_closed", row);
         }
@@ -244,7 +246,18 @@ fn position_swap(case: &Case) {
     let (first, swapped) = (share("order1"), share("order2"));
     let rows: Vec<Value> = first.iter().zip(&swapped).map(|(a, b)| json!({ "first": a, "swapped": b })).collect();
     let wins = call("consistent", &rows);
-    let words: Vec<&str> = wins.iter().map(|x| if *x == 1.0 { "A" } else if *x == 0.0 { "B" } else { "tie" }).collect();
+    let words: Vec<&str> = wins
+        .iter()
+        .map(|x| {
+            if *x == 1.0 {
+                "A"
+            } else if *x == 0.0 {
+                "B"
+            } else {
+                "tie"
+            }
+        })
+        .collect();
     assert_eq!(json!(words), case.expected["conservative"], "{}", case.id);
     case.is("win_rate_A_ties_half", over_rows(&col("x").r("mean", Axis::All), "x", &wins));
     case.is("consistency", values(&word("==", &[col("first"), col("swapped")]).r("mean", Axis::All), &rows)[0]);
@@ -295,10 +308,12 @@ fn rated_hinge(case: &Case) {
     case.is("relu_then_mean", loss(false));
     let best = ratings.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     case.is("best", ratings.iter().position(|r| *r == best).expect("one is best"));
-    let margins: Vec<f64> =
-        ratings.iter().filter(|r| **r < best).map(|r| case.x("margin") * (best - r) / case.x("rating_scale")).collect();
+    let margins: Vec<f64> = ratings.iter().filter(|r| **r < best).map(|r| case.x("margin") * (best - r) / case.x("rating_scale")).collect();
     case.is("margins", margins);
-    assert!((loss(false) - case.expected["released_code_value"].as_f64().expect("a number")).abs() > 0.1, "ours is not the released code's");
+    assert!(
+        (loss(false) - case.expected["released_code_value"].as_f64().expect("a number")).abs() > 0.1,
+        "ours is not the released code's"
+    );
 }
 
 fn opinions(case: &Case) {
@@ -307,9 +322,9 @@ fn opinions(case: &Case) {
     for (user, answers) in case.inputs["users"].as_array().expect("users").iter().enumerate() {
         let list = |name: &str| answers[name].as_array().expect("answers").iter().map(choice).collect::<Vec<u64>>();
         let halves = |x: u64| call("half", &[json!({ "choice": x, "choices": case.x("choices") })])[0];
-        rows.extend(list("pred").into_iter().zip(list("gold")).map(|(p, g)| {
-            json!({ "user": user, "hit": p == g, "near": halves(p) == halves(g) })
-        }));
+        rows.extend(
+            list("pred").into_iter().zip(list("gold")).map(|(p, g)| json!({ "user": user, "hit": p == g, "near": halves(p) == halves(g) })),
+        );
     }
     let users = |name: &str| col(name).r("mean", by(&["user"])).r("mean", Axis::All);
     case.is("macro_user", values(&users("hit"), &rows)[0]);
