@@ -1,6 +1,5 @@
 //! How long an editor waits: save to diagnostics through `align watch`, keystroke to answer through `align lsp`, on a recipe
-//! of 1,000 lines. Run with `cargo bench --bench editing`; on two shared cores of a server it said
-//! (see the end of this comment once measured).
+//! of 1,000 lines. Run with `cargo bench --bench editing`.
 
 use std::fmt::Write as _;
 use std::fs;
