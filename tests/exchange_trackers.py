@@ -18,7 +18,9 @@ align, recipes = sys.argv[1:3]
 
 
 def said(*arguments):
-    return subprocess.run([align, "report", "--in", recipes, *arguments], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run([align, "report", "--in", recipes, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 data = json.loads(said("--json"))

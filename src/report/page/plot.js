@@ -86,7 +86,7 @@ function curves({ title, series, label = "step", height = 128, width = innerWidt
   // a band of one wild step must not flatten the curve: bands count up to three times the range of the curve
   const core = extent(drawn.flatMap(s => [...extent(s.y) || []])) || [0, 1];
   const range = core[1] - core[0] || Math.abs(core[0]) || 1;
-  const within = v => Math.min(Math.max(v, core[0] - range), core[1] + range);
+  const within = v => drawn[0].x.length < 12 ? v : Math.min(Math.max(v, core[0] - range), core[1] + range);
   const ys = widened(extent(drawn.flatMap(s => [...core, ...(extent(((s.known ? s.low : s.smooth?.low) || []).map(within)) || []), ...(extent(((s.known ? s.high : s.smooth?.high) || []).map(within)) || [])])));
   const x = scale(xs[0] === xs[1] ? [xs[0] - 1, xs[1] + 1] : xs, [left, left + inner]), y = scale(ys, [height - bottom, top]);
   const yt = ticks(ys[0], ys[1], 3), xt = ticks(xs[0], xs[1], 3).filter(t => Number.isInteger(t));
