@@ -112,7 +112,7 @@ fn every_stage_trains_adapters_and_what_leaves_comes_back() {
 
 #[test]
 fn a_killed_run_ends_in_the_same_bits() {
-    let (whole, killed) = (clone(40), clone(40));
+    let (whole, killed) = (clone(120), clone(120));
     said(whole.path(), &["run", "small.align", "--device", "cpu"]);
     let mut child = align(killed.path(), &["run", "small.align", "--device", "cpu", "--checkpoint-every", "0"])
         .stdout(Stdio::null())
@@ -130,6 +130,9 @@ fn a_killed_run_ends_in_the_same_bits() {
     assert!(!killed.path().join("out").exists());
     let plan = said(killed.path(), &["plan", "small.align", "--device", "cpu"]);
     assert!(plan.contains("resume at step"), "{plan}");
+    let begun =
+        said(killed.path(), &["generate", "direct", "Once upon a time", "--max-tokens", "4", "--device", "cpu", "--from", "small.align"]);
+    assert!(begun.contains("has not ended: this is what it was after step"), "{begun}");
     said(killed.path(), &["run", "small.align", "--device", "cpu"]);
     assert!(exported(whole.path()) == exported(killed.path()), "a killed and continued run ends in other weights");
 }

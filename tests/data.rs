@@ -57,7 +57,7 @@ fn told(path: &Path, asked: &Row) -> Vec<String> {
         let help = d.help.map_or(String::new(), |help| format!(" | {help}"));
         format!("{}: {}{help}", d.code.trim_start_matches("align::data::"), d.message).replace(&folder, "")
     };
-    validate(path, asked).into_iter().map(show).collect()
+    validate(path, asked, false).into_iter().map(show).collect()
 }
 
 fn text() -> Row {
@@ -491,10 +491,25 @@ fn every_code_has_a_case() {
     ];
     let mut paths: Vec<PathBuf> = files.iter().map(|(name, bytes)| folder.file(name, bytes)).collect();
     paths.extend(["f.jsonl", "z.jsonl"].map(|name| folder.0.path().join(name)));
-    let mut shown: Vec<&str> = paths.iter().flat_map(|path| validate(path, &text())).map(|d| d.code).collect();
+    let mut shown: Vec<&str> = paths.iter().flat_map(|path| validate(path, &text(), false)).map(|d| d.code).collect();
     let mut known: Vec<&str> = align::data::codes::FILES.iter().map(|(code, _)| *code).collect();
     shown.sort_unstable();
     known.sort_unstable();
     shown.dedup();
     assert_eq!(shown, known);
+}
+
+#[test]
+fn rows_of_another_type_can_be_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.jsonl");
+    std::fs::write(&path, "{\"text\": \"one\"}\n{\"text\": true}\n{\"other\": \"x\"}\n{\"text\": \"two\"}\n").unwrap();
+    let (table, unfit) = align::data::read_fitting(&path, &text(), None).unwrap();
+    assert_eq!((texts(&table, "text"), unfit.rows, unfit.groups.len()), (vec!["one".to_owned(), "two".to_owned()], 2, 2));
+    assert!(validate(&path, &text(), true).is_empty() && validate(&path, &text(), false).len() == 2);
+    // a broken line is no row of another type, and a file without any sound row is no table
+    std::fs::write(&path, "{\"text\": \"one\"}\n{\"text\": \n").unwrap();
+    assert!(align::data::read_fitting(&path, &text(), None).is_err());
+    std::fs::write(&path, "{\"text\": 1}\n{\"text\": 2}\n").unwrap();
+    assert!(align::data::read_fitting(&path, &text(), None).is_err());
 }

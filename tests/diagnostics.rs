@@ -169,14 +169,8 @@ const CASES: &[(&str, &str, Setup)] = &[
         f.all();
         f.write("model/tokenizer_config.json", "{\"add_bos_token\": false}");
     }),
-    ("model::too_long", "…… x = rows.with(y: base.sample(\"w5\"))", |f| {
-        f.all();
-        let goldens = Path::new("tests/golden/models");
-        for name in ["tiny-gpt2/config.json", "tiny-gpt2/model.safetensors", "word-tokenizer/tokenizer.json"] {
-            let (_, file) = name.split_once('/').expect("a folder and a file");
-            fs::copy(goldens.join(name), f.path("model").join(file)).expect("copied");
-        }
-    }),
+    ("model::too_long", "…… x = rows.with(y: base.sample(\"w5\"))", Folder::gpt2),
+    ("model::no_projection", "…… x = base.dpo(rows, lora: 2, lora_targets: [gate_proj], steps: 1)", Folder::gpt2),
     ("model::no_gguf", "x = load_model(\"model\")\n    export x to \"x.gguf\"", |f| {
         f.model();
         f.json("model/tokenizer.json", |file| file["pre_tokenizer"] = json!({ "type": "WhitespaceSplit" }));
@@ -219,6 +213,13 @@ const CASES: &[(&str, &str, Setup)] = &[
     }),
     ("run::no_rows", "…… x = base.dpo(rows.filter(.by == \"you\"))", Folder::all),
     ("run::cut", "…… x = base.dpo(rows, max_length: 6, steps: 1)", Folder::all),
+    ("data::unfit_rows", "x = load_data(\"rows.jsonl\", unfit: drop) as { n: Int }", |f| {
+        f.write("rows.jsonl", "{\"n\": 1}\n{\"n\": true}\n{\"m\": 3}\n");
+    }),
+    ("run::no_end_token", "…… x = base.dpo(rows, steps: 1)", |f| {
+        f.all();
+        f.json("model/config.json", |config| drop(config.as_object_mut().expect("an object").remove("eos_token_id")));
+    }),
     ("run::greedy_rollouts", "…… x = base.ppo(rows, reward: length(.completion), temperature: 0, steps: 1)", Folder::all),
     (
         "run::stopped_early",
@@ -246,12 +247,14 @@ const CASES: &[(&str, &str, Setup)] = &[
 const WARNINGS: &[&str] = &[
     "data::repeated_rows",
     "data::nothing_left",
+    "data::unfit_rows",
     "data::tied",
     "data::leak",
     "plan::changed_file",
     "plan::unreadable_lock",
     "run::damaged_artifact",
     "run::cut",
+    "run::no_end_token",
     "run::stopped_early",
 ];
 
@@ -270,6 +273,25 @@ const BELOW: &[(&str, fn(&Folder) -> ModelError)] = &[
     }),
 ];
 
+/// Code, arguments of the program, and what was there before.
+const REPORTS: &[(&str, &[&str], Setup)] = &[
+    ("report::no_run", &["report", "2026-01-01"], |f| {
+        f.run_said("{}\n");
+    }),
+    ("report::unreadable", &["report"], |f| {
+        f.run_said("{}\n<html>\n{}\n");
+    }),
+    ("report::disk", &["report", "--tensorboard", "taken"], |f| {
+        f.run_said("{}\n");
+        f.write("taken", "a file");
+    }),
+    ("report::tracker", &["report", "--mlflow", "https://example.org"], |f| {
+        f.run_said("{}\n");
+    }),
+    // of a port that is listened on already
+    ("ui::no_port", &["ui", "--port"], |_| {}),
+];
+
 /// Codes that no recipe and no file can bring about.
 const UNREACHABLE: &[&str] = &[
     // the checker has looked at names, types and arguments before
@@ -280,10 +302,10 @@ const UNREACHABLE: &[&str] = &[
     "run::argument",
     "run::product",
     "run::log_prob_mismatch",
+    // a device that fails between the last stage and the report
+    "run::no_samples",
     "model::frozen",
     "model::state",
-    // every family has every projection
-    "model::no_projection",
     // a checkpoint is read only when its every byte is as it was written, by this version
     "run::checkpoint",
     // a device that is lost at work
@@ -343,6 +365,12 @@ impl Folder {
         fs::create_dir(self.path(name)).expect("made");
     }
 
+    /// A run that wrote these events down.
+    fn run_said(&self, events: &str) {
+        [".align", ".align/runs", ".align/runs/2026-01-02T00-00-00Z-r"].iter().for_each(|name| self.folder(name));
+        self.write(".align/runs/2026-01-02T00-00-00Z-r/events.jsonl", events);
+    }
+
     fn rows(&self) {
         self.write("prefs.jsonl", prefs(4));
     }
@@ -362,6 +390,15 @@ impl Folder {
     fn all(&self) {
         self.rows();
         self.model();
+    }
+
+    /// Rows and a network of another family.
+    fn gpt2(&self) {
+        self.all();
+        for name in ["tiny-gpt2/config.json", "tiny-gpt2/model.safetensors", "word-tokenizer/tokenizer.json"] {
+            let (_, file) = name.split_once('/').expect("a folder and a file");
+            fs::copy(Path::new("tests/golden/models").join(name), self.path("model").join(file)).expect("copied");
+        }
     }
 
     fn json(&self, name: &str, change: impl FnOnce(&mut Value)) {
@@ -477,6 +514,24 @@ fn objective(lines: &str) -> String {
     format!("…… x = base.train(rows, mine(base))\n}}\n\nobjective mine(reference: Model) for Preference {{\n    {lines}\n}}")
 }
 
+/// A mistake of a command that is not `run`.
+fn reported(code: &str, arguments: &[&str], setup: Setup) -> (String, String) {
+    let folder = Folder(tempfile::tempdir().expect("a temporary folder"));
+    setup(&folder);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_align"));
+    command.args(arguments).current_dir(folder.0.path());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    if code == "ui::no_port" {
+        command.arg(&port);
+    }
+    let out = command.output().expect("the program starts");
+    let said = String::from_utf8_lossy(&out.stderr).replace(&port, "[port]");
+    assert!(said.contains(&format!("align::{code}\n")), "{code} expected:\n{said}");
+    assert_eq!(out.status.code(), Some(1), "{code}: {said}");
+    (code.to_owned(), format!("align {}\n────\n{}", arguments.join(" "), steady(&said, folder.0.path())))
+}
+
 /// A mistake that is met below the program.
 fn met(code: &str, network: fn(&Folder) -> ModelError) -> (String, String) {
     let folder = Folder(tempfile::tempdir().expect("a temporary folder"));
@@ -490,6 +545,7 @@ fn every_code_is_shown() {
     let objectives = OBJECTIVES.par_iter().map(|(code, lines)| run(&format!("formula::{code}"), &objective(lines), Folder::all));
     shown.par_extend(objectives);
     shown.extend(BELOW.iter().map(|(code, network)| met(code, *network)));
+    shown.extend(REPORTS.iter().map(|(code, arguments, setup)| reported(code, arguments, *setup)));
     for (code, text) in &shown {
         insta::with_settings!({ snapshot_path => "snapshots/diagnostics", prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(code.replace("::", "."), text);

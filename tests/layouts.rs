@@ -338,6 +338,7 @@ fn tokens_are_counted_as_a_model_reads_them() {
     assert_eq!((&told["tokens"]["places"], &told["tokens"]["longer"]), (&json!(512), &json!(1)));
     assert_eq!(told["first"][0][0]["prompt"], json!([{ "role": "user", "text": "Once upon a time" }]));
     let (_, out, _) = folder.align(&["data", "rows.jsonl", "--model", &model]);
+    assert!(out.contains("= read as") && out.contains('⟦') && out.contains(" scored"), "{out}");
     assert!(out.contains("tokens; 1 of 2 is longer than the 512 of"), "{out}");
     let (code, _, err) = folder.align(&["data", "rows.jsonl", "--model", "nowhere"]);
     assert!(code == 1 && err.contains("align::model::missing_file"), "{err}");

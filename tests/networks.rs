@@ -9,8 +9,8 @@ use align::engine::Device;
 use align::engine::cpu::CpuDevice;
 use align::engine::oracle::OracleDevice;
 use align::model::{
-    AdamStep, Adapter, AdapterSpec, Budget, Coefficients, Engine, Extras, FAMILIES, Footprint, Head, HeadStart, ModelError, NetId, Network,
-    Request, Sample, Sampling, TensorFile, Tensors, TokenSequence, Want, write_tensors,
+    AdamStep, Adapter, AdapterSpec, Budget, Coefficients, Engine, Extras, FAMILIES, Head, HeadStart, ModelError, NetId, Network,
+    NetworkSize, Request, Sample, Sampling, TensorFile, Tensors, TokenSequence, Want, write_tensors,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -618,7 +618,8 @@ fn memory_is_foreseen() {
     let (pass, readout) = engine.forward(net, &long, Want::LOGP, 1.0).expect("a pass");
     let logp = readout.logp.iter().map(|logp| vec![1.0; logp.len()]).collect();
     engine.backward(pass, &Coefficients { logp, ..Coefficients::default() }).expect("a backward pass");
-    let foreseen = Footprint::new(engine.spec(net), Head::Language, true, rows, Budget::default()).total() as f64;
+    let size = NetworkSize::of(engine.spec(net), Head::Language);
+    let foreseen = (size.learnt(None) + size.training(rows)) as f64;
     let found = engine.memory().peak as f64;
     assert!((0.6..1.6).contains(&(found / foreseen)), "{found} bytes, foreseen {foreseen}");
 }
@@ -800,6 +801,11 @@ fn frozen_weights_are_held_once() {
     assert_eq!(engine.memory().in_use, 0);
 }
 
+fn numbers(network: &Network) -> Vec<Vec<f32>> {
+    let parameters = network.parameters();
+    parameters.iter().enumerate().map(|(at, p)| network.tensor(at, p).expect("a tensor").into_owned()).collect()
+}
+
 #[test]
 fn adapters_go_on_where_they_were_saved() {
     let (_folder, network) = toy(Head::Score);
@@ -816,6 +822,11 @@ fn adapters_go_on_where_they_were_saved() {
     let first = step(&mut engine, net);
     let saved = engine.state(net).expect("a state");
     assert_eq!(saved.weights.len(), 2 * 7 * network.spec.layers + 1, "A and B of every projection, and the head");
+    let restored = policy.restored(&saved).expect("it fits");
+    let now = engine.network(net).expect("a network");
+    assert_eq!(restored.adapter, now.adapter);
+    assert_eq!(numbers(&restored), numbers(&now));
+    assert!(matches!(network.restored(&saved), Err(ModelError::State { .. })), "it has no adapters");
     let after = [step(&mut engine, net), step(&mut engine, net)];
     assert_ne!(first, after[0]);
     let mut other = Engine::new(device());

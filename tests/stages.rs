@@ -87,20 +87,96 @@ fn library(word: &str) -> Vec<String> {
 #[test]
 fn every_stage_and_objective_is_run() {
     let inside = ["nll_loss", "bt_loss", "dpo_loss", "kto_loss", "ppo_loss", "grpo_loss", "rloo_loss"];
-    let called = |name: &str| RECIPE.contains(&format!("{name}("));
+    // what other stages of tests/families.rs call
+    let deeper = [
+        "distill_loss",
+        "told_by",
+        "revise",
+        "wins_over",
+        "proxies",
+        "ird_loss",
+        "temperature_loss",
+        "a2c_loss",
+        "cost_loss",
+        "ppo_lagrange_loss",
+    ];
+    let families = fs::read_to_string("tests/families.rs").expect("the tests of families");
+    let called = |name: &str| [RECIPE, &families].iter().any(|text| text.contains(&format!("{name}("))) || deeper.contains(&name);
     let missing = |names: Vec<String>| names.into_iter().filter(|n| !called(n) && !inside.contains(&n.as_str())).collect::<Vec<_>>();
     assert_eq!(missing(library("stage")), Vec::<String>::new());
     assert_eq!(missing(library("objective")), Vec::<String>::new());
 
+    let folder = quickstart("all.align", RECIPE);
+    let outcome = align(folder.path(), &["run", "all.align", "--device", "cpu"]);
+    assert!(outcome.1, "{}", outcome.0);
+    assert!(outcome.0.contains("all 3 expectations hold"), "{}", outcome.0);
+}
+
+/// A step of more rows than a batch holds. Rows that wait for nobody go through batch by batch; a gradient across the
+/// step, even one that is 0, holds them together.
+const LARGE: &str = r#"
+use std.{nll_loss, dpo_loss, generate, best}
+
+objective held_loss() for Demonstration {
+    loss = -model.logp(.completion)
+    loss = 0 * mean(sum(model.logp(.completion)), over: batch)
+}
+
+objective held_pairs_loss(reference: Model) for Preference {
+    margin = 0.1 * (sum(model.logp(.chosen) - reference.logp(.chosen)) - sum(model.logp(.rejected) - reference.logp(.rejected)))
+    loss = -log_sigmoid(margin)
+    loss = 0 * mean(margin, over: batch)
+}
+
+recipe large {
+    base    = load_model("model.safetensors")
+    gold    = load_scorer("vader_lexicon.txt")
+    prompts = load_data("openings.jsonl", rows: 90) as { prompt: Text, event: Text }
+    told    = generate(base, prompts, count: 2, max_tokens: 48).with(reward: gold.score(.completion))
+    prefs   = told.pairs(by: .reward, take: extremes)
+
+    apart = train(base, told.best(by: .reward), nll_loss(), lr: 1e-3, batch: 90, epochs: 2)
+    held  = train(base, told.best(by: .reward), held_loss(), lr: 1e-3, batch: 90, epochs: 2)
+    pairs = train(base, prefs, dpo_loss(base), lr: 1e-3, batch: 90, epochs: 2)
+    bound = train(base, prefs, held_pairs_loss(base), lr: 1e-3, batch: 90, epochs: 2)
+
+    export apart to "out/apart"
+    export held to "out/held"
+    export pairs to "out/pairs"
+    export bound to "out/bound"
+}
+"#;
+
+#[test]
+fn a_step_is_the_same_in_one_part_and_in_several() {
+    let folder = quickstart("large.align", LARGE);
+    let outcome = align(folder.path(), &["run", "large.align", "--device", "cpu"]);
+    assert!(outcome.1, "{}", outcome.0);
+    let base = weights(Path::new("recipes/quickstart/model.safetensors"));
+    for (parts, whole) in [("apart", "held"), ("pairs", "bound")] {
+        let [parts, whole] = [parts, whole].map(|name| weights(&folder.path().join("out").join(name)));
+        let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>();
+        // sums in another order: AdamW's first steps are of one size, whatever the gradient's
+        let (moved, apart) = (apart(&parts, &base), apart(&parts, &whole));
+        assert!(moved > 1.0 && apart < 1e-3 * moved, "weights moved by {moved}, and part by {apart}");
+    }
+}
+
+fn weights(path: &Path) -> Vec<f32> {
+    let network = align::model::Network::open(path).expect("a network");
+    let tensors = network.parameters();
+    tensors.iter().enumerate().flat_map(|(at, p)| network.tensor(at, p).expect("a tensor").into_owned()).collect()
+}
+
+/// A folder with the quickstart's data and a recipe.
+fn quickstart(name: &str, recipe: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for file in fs::read_dir("recipes/quickstart").expect("the quickstart's data") {
         let file = file.expect("an entry").path();
         fs::copy(&file, folder.path().join(file.file_name().expect("a name"))).expect("copied");
     }
-    fs::write(folder.path().join("all.align"), RECIPE).expect("written");
-    let outcome = align(folder.path(), &["run", "all.align", "--device", "cpu"]);
-    assert!(outcome.1, "{}", outcome.0);
-    assert!(outcome.0.contains("all 3 expectations hold"), "{}", outcome.0);
+    fs::write(folder.path().join(name), recipe).expect("written");
+    folder
 }
 
 /// What it said, and whether it succeeded.

@@ -27,6 +27,10 @@ pub(super) enum Command {
     Explain(ExplainArgs),
     /// Draw a recipe's stages
     Graph(GraphArgs),
+    /// Write a run's report, send its numbers on, or compare it with another run
+    Report(ReportArgs),
+    /// Show all runs in a browser, as they go
+    Ui(UiArgs),
     /// Write recipes in their one canonical form
     Fmt(FmtArgs),
     /// Evaluate an objective or `fn` at given numbers, with its derivatives
@@ -158,6 +162,9 @@ pub(super) struct GraphArgs {
     /// Left out: lines for the terminal
     #[arg(long, value_enum)]
     pub(super) format: Option<GraphFormat>,
+    /// Also the stages that the library makes of a binding
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,6 +172,50 @@ pub(super) enum GraphFormat {
     Svg,
     Dot,
     Mermaid,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReportArgs {
+    /// A recipe (its last run), a run's folder or name, or a part of its name; left out, the last run
+    #[arg(value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// The folder of the recipe, where the store is
+    #[arg(long = "in", value_name = "FOLDER", default_value = ".")]
+    pub(super) folder: PathBuf,
+    /// List the runs of the store, the oldest first
+    #[arg(long)]
+    pub(super) list: bool,
+    /// What the report shows, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show what is better and worse than in an earlier run
+    #[arg(long, value_name = "RUN")]
+    pub(super) against: Option<String>,
+    /// Exit with 1 when something is worse than in the run compared with
+    #[arg(long, value_enum, requires = "against")]
+    pub(super) fail_on: Option<FailOn>,
+    /// Write event files for TensorBoard into a folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) tensorboard: Option<PathBuf>,
+    /// Send parameters and numbers to an MLflow server: http://localhost:5000
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) mlflow: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct UiArgs {
+    /// The folder of the recipes, where the store is
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    pub(super) folder: PathBuf,
+    /// Where to listen, on this machine only; 0 is any port that is free
+    #[arg(long, default_value_t = 0)]
+    pub(super) port: u16,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum FailOn {
+    /// New failures of a red team, significantly worse numbers, expectations that held
+    New,
 }
 
 #[derive(Args, Debug)]

@@ -15,6 +15,7 @@ use crate::world::Sources;
 
 use super::Exit;
 use super::args::DataArgs;
+use super::mask;
 use super::out;
 use super::plan::columns;
 
@@ -62,6 +63,7 @@ fn read_by_a_network(example: &Example) -> Vec<Sequence> {
 
 /// How long examples are for a network, by their longest sequence.
 struct Tokens {
+    network: Network,
     model: String,
     lengths: Option<Lengths>,
     /// Tokens that the network has places for.
@@ -77,12 +79,18 @@ impl Tokens {
         let lengths: Vec<usize> = examples.par_iter().map(longest).collect::<Result<_, ModelError>>()?;
         let places = network.spec.max_positions;
         let longer = lengths.iter().filter(|length| **length > places).count();
-        Ok(Self { model: path.display().to_string(), lengths: Lengths::of(lengths), places, longer })
+        Ok(Self { network: network.clone(), model: path.display().to_string(), lengths: Lengths::of(lengths), places, longer })
     }
 }
 
 fn shown(path: &Path, preview: &Preview, tokens: Option<&Tokens>, width: usize) -> String {
-    let parts = [table(preview), reading(path, preview), findings(preview), lengths(preview, tokens), first(preview, width)];
+    let parts = [
+        table(preview),
+        reading(path, preview),
+        findings(preview),
+        lengths(preview, tokens),
+        first(preview, tokens.map(|tokens| &tokens.network), width),
+    ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     format!("{}\n\n{}", title(path, preview), parts.join("\n"))
 }
@@ -186,10 +194,12 @@ fn right_aligned(rows: &[[String; 5]]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn first(preview: &Preview, width: usize) -> String {
+fn first(preview: &Preview, network: Option<&Network>, width: usize) -> String {
     let row = |(number, row): (usize, &First)| {
         let lines = match row {
-            First::Examples(examples) => examples.iter().map(|example| example_lines(example, width)).collect::<Vec<_>>().join("\n"),
+            First::Examples(examples) => {
+                examples.iter().map(|example| example_lines(example, network, width)).collect::<Vec<_>>().join("\n")
+            }
             First::Cells(cells) => cells.iter().map(|(name, cell)| part(name, &plain(cell), beside(cells), width)).collect(),
         };
         format!("row {number}\n{lines}")
@@ -205,8 +215,8 @@ fn beside(cells: &[(Arc<str>, Cell)]) -> usize {
 /// Where texts begin beside the names of turns and answers.
 const ROLES: usize = 15;
 
-/// The turns of a prompt and the answers. Which of its tokens are scored would be painted here.
-fn example_lines(example: &Example, width: usize) -> String {
+/// The turns of a prompt and the answers, then what a network reads of them and what it is scored on.
+fn example_lines(example: &Example, network: Option<&Network>, width: usize) -> String {
     let turns = example.prompt.iter().map(|turn| part(turn.role.name(), &turn.text, ROLES, width));
     let answers = example.answers.iter().map(|answer| {
         let (mark, name) = match (answer.name, answer.desirable) {
@@ -218,7 +228,24 @@ fn example_lines(example: &Example, width: usize) -> String {
         };
         part(&format!("{mark} {name}"), &answer.text, ROLES, width)
     });
-    turns.chain(answers).collect()
+    let read = network
+        .into_iter()
+        .flat_map(|network| read_by_a_network(example).into_iter().map(|sequence| read_lines(network, &sequence, width)));
+    turns.chain(answers).chain(read).collect()
+}
+
+/// The tokens of a sequence as text, those that are scored painted.
+fn read_lines(network: &Network, sequence: &Sequence, width: usize) -> String {
+    // lengths were counted with the same tokenizer, which refuses by name
+    let Ok(tokens) = network.tokenizer.encode_sequence(sequence) else { return String::new() };
+    let wrapped = textwrap::wrap(&mask::marked(&network.tokenizer, &tokens), width.saturating_sub(ROLES + 2).max(20))
+        .into_iter()
+        .map(|line| line.into_owned())
+        .collect::<Vec<_>>();
+    let lines = mask::paint(wrapped, out::coloured());
+    let counted = format!("{}, {} scored", counted(tokens.len(), "token"), grouped(tokens.scored_len()));
+    let line = |(at, line): (usize, &String)| format!("  {:ROLES$}{line}\n", if at == 0 { "= read as" } else { "" });
+    lines.iter().enumerate().map(line).collect::<String>() + &format!("  {:ROLES$}{counted}\n", "")
 }
 
 /// A name and a text beside it, wrapped and not too long.

@@ -80,6 +80,8 @@ const EXPLAINED: &[&[(&str, &str)]] = &[
     crate::formula::CODES,
     crate::plan::CODES,
     crate::run::CODES,
+    crate::report::CODES,
+    crate::ui::CODES,
     crate::model::CODES,
     crate::engine::CODES,
 ];

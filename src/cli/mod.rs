@@ -11,15 +11,18 @@ mod eval;
 mod format;
 pub mod help;
 mod interrupt;
+mod mask;
 mod network;
 mod open;
 mod out;
 mod plan;
 mod progress;
 pub mod render;
+mod report;
 mod run;
 mod score;
 mod talk;
+mod ui;
 mod view;
 
 use std::process::ExitCode;
@@ -54,6 +57,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::plan(&args),
         Command::Explain(args) => plan::explain(&args),
         Command::Graph(args) => plan::graph(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Ui(args) => ui::ui(&args),
         Command::Fmt(args) => format::format(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Chat(args) => talk::chat(&args),

@@ -14,11 +14,19 @@ use super::device::{Chosen, open as open_device};
 use super::open::{planned, recipes_in};
 use super::out;
 
-/// Where a network is. `None` once it has been said why it cannot be found.
-pub(super) fn find(word: &str, from: &FromArgs, device: &DeviceArgs) -> Option<PathBuf> {
+/// A network that was asked for.
+#[derive(Debug)]
+pub(super) enum Found {
+    At(PathBuf),
+    /// As a stage that has not ended was training it.
+    Begun(Network),
+}
+
+/// The network of a word. `None` once it has been said why there is none.
+pub(super) fn find(word: &str, from: &FromArgs, device: &DeviceArgs) -> Option<Found> {
     let path = Path::new(word);
     if path.exists() {
-        return Some(path.to_owned());
+        return Some(Found::At(path.to_owned()));
     }
     let file = match &from.from {
         Some(file) => file.clone(),
@@ -38,12 +46,25 @@ pub(super) fn find(word: &str, from: &FromArgs, device: &DeviceArgs) -> Option<P
         out::error(&format!("`{word}` is no file or folder, and `{}` has no stage of that name{near}", file.display()));
         return None;
     };
+    if let State::Resume(_) = plan.node(stage).state {
+        match run::begun(plan, &planned.store, &planned.root, stage) {
+            Ok(Some((step, network))) => {
+                out::error(&format!("`{word}` has not ended: this is what it was after step {step}"));
+                return Some(Found::Begun(network));
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                out::error(&failure.to_string());
+                return None;
+            }
+        }
+    }
     if plan.node(stage).state != State::Cached {
         out::error(&format!("`{word}` has not been made yet, or `{}` was changed since: `align run {0}` makes it", file.display()));
         return None;
     }
     match run::made(plan, &planned.store, &planned.root, stage) {
-        Ok(Artifact::Network(network)) => Some(network.path),
+        Ok(Artifact::Network(network)) => Some(Found::At(network.path)),
         Ok(_) => {
             out::error(&format!("`{word}` is no network{}", networks(plan)));
             None
@@ -70,8 +91,8 @@ pub(super) struct Open {
 }
 
 /// Opens networks. `None` once it has been said what is wrong.
-pub(super) fn load(paths: &[PathBuf], device: &DeviceArgs) -> Option<Open> {
-    match try_load(paths, device) {
+pub(super) fn load(found: &[Found], device: &DeviceArgs) -> Option<Open> {
+    match try_load(found, device) {
         Ok(open) => Some(open),
         Err(wrong) => {
             refuse(&wrong);
@@ -80,8 +101,12 @@ pub(super) fn load(paths: &[PathBuf], device: &DeviceArgs) -> Option<Open> {
     }
 }
 
-fn try_load(paths: &[PathBuf], device: &DeviceArgs) -> Result<Open, Diagnostic> {
-    let networks = paths.iter().map(|path| Network::open(path)).collect::<Result<Vec<_>, _>>().map_err(|e| e.diagnostic())?;
+fn try_load(found: &[Found], device: &DeviceArgs) -> Result<Open, Diagnostic> {
+    let open = |found: &Found| match found {
+        Found::At(path) => Network::open(path),
+        Found::Begun(network) => Ok(network.clone()),
+    };
+    let networks = found.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(|e| e.diagnostic())?;
     let chosen = Chosen::new(device.device)?;
     let device = open_device(chosen.choice()).map_err(|e| Diagnostic::error("align::engine::no_device", e.to_string()))?;
     let mut engine = Engine::new(device);

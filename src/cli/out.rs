@@ -52,6 +52,11 @@ pub(super) fn colors() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Whether standard output is to be painted.
+pub(super) fn coloured() -> bool {
+    io::stdout().is_terminal() && colors()
+}
+
 /// Columns of the terminal that standard output goes to, or those of a page that is pleasant to read.
 pub(super) fn page() -> usize {
     let wide = if io::stdout().is_terminal() { usize::from(console::Term::stdout().size().1) } else { 100 };

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::diagnostic::did_you_mean;
-use crate::plan::draw::{Picture, draw, duration, size};
+use crate::plan::draw::{Picture, Sketch, draw, duration, size};
 use crate::plan::{Node, Plan, State};
+use crate::run;
 use crate::stage::Call;
 
 use super::Exit;
@@ -162,7 +163,13 @@ pub(super) fn graph(args: &GraphArgs) -> Exit {
         Some(GraphFormat::Mermaid) => Picture::Mermaid,
         None => Picture::Tree,
     };
-    out::print(&draw(&planned.plan, picture));
+    let plan = &planned.plan;
+    let parts = plan.parts(&|stage| {
+        let (seconds, values) = run::known(plan, &planned.store, &planned.root, stage)?;
+        Some((seconds, values.iter().map(|(name, cell)| (name.clone(), run::brief(cell))).collect()))
+    });
+    let sketch = if args.all { Sketch::whole(&plan.recipe, &parts) } else { Sketch::condensed(&plan.recipe, &parts) };
+    out::print(&draw(&sketch, picture));
     Exit::Done
 }
 

@@ -8,7 +8,7 @@ use super::Exit;
 use super::args::RunArgs;
 use super::open::planned;
 use super::progress::Watcher;
-use super::{interrupt, out};
+use super::{interrupt, out, report};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
     let Some(planned) = planned(&args.recipe, args.device.device) else { return Exit::Failed };
@@ -28,7 +28,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         listen: &|event| watcher.hear(event),
     };
     match run.execute() {
-        Ok(outcome) => Exit::Code(outcome.exit_code()),
+        Ok(outcome) => {
+            report::written(&planned, &outcome.folder, args.json);
+            Exit::Code(outcome.exit_code())
+        }
         Err(error) => {
             let message = format!("`{}` cannot be written: {}", planned.store.root().display(), reason(&error));
             let refused =

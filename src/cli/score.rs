@@ -1,7 +1,5 @@
 //! `align score`: what a network thinks of a text, token by token.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::model::{Head, ModelError, TokenSequence, Tokenizer, Want};
@@ -11,7 +9,7 @@ use crate::value::{Completion, Role, Sequence, Turn};
 
 use super::Exit;
 use super::args::ScoreArgs;
-use super::network::{Open, find, load, refuse};
+use super::network::{Found, Open, find, load, refuse};
 use super::out;
 use super::talk::{dialogue, prompt_ids};
 
@@ -23,11 +21,11 @@ pub(super) fn score(args: &ScoreArgs) -> Exit {
             return Exit::Code(2);
         }
     };
-    let Some(path) = find(&args.network, &args.from, &args.device) else { return Exit::Failed };
-    let answer = match fixed(&path, &asked) {
+    let Some(found) = find(&args.network, &args.from, &args.device) else { return Exit::Failed };
+    let answer = match fixed(&found, &asked) {
         Some(answer) => answer,
         None => {
-            let Some(mut open) = load(&[path], &args.device) else { return Exit::Failed };
+            let Some(mut open) = load(&[found], &args.device) else { return Exit::Failed };
             match ask(&mut open, &asked, args.raw) {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -107,7 +105,8 @@ impl Asked {
 }
 
 /// A scorer that is no network.
-fn fixed(path: &Path, asked: &Asked) -> Option<Answer> {
+fn fixed(found: &Found, asked: &Asked) -> Option<Answer> {
+    let Found::At(path) = found else { return None };
     let scorer = FixedScorer::is_at(path).then(|| FixedScorer::load(path).ok()).flatten()?;
     Some(Answer { tokens: Vec::new(), score: Some(scorer.score_sequence(&asked.sequence()?)) })
 }

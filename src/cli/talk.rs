@@ -162,8 +162,8 @@ pub(super) fn generate(args: &GenerateArgs) -> Exit {
             return Exit::Failed;
         }
     };
-    let Some(path) = find(&args.network, &args.from, &args.device) else { return Exit::Failed };
-    let Some(mut open) = load(&[path], &args.device) else { return Exit::Failed };
+    let Some(found) = find(&args.network, &args.from, &args.device) else { return Exit::Failed };
+    let Some(mut open) = load(&[found], &args.device) else { return Exit::Failed };
     match samples(args, &mut open, &prompts) {
         Ok(()) => Exit::Done,
         Err(error) => {

@@ -30,6 +30,10 @@ pub const FILES: &[(&str, &str)] = &[
 
 /// What row stages refuse or warn about while they run.
 pub const ROWS: &[(&str, &str)] = &[
+    (
+        "align::data::unfit_rows",
+        "Rows that are not of the type that `as` states were left out, as `unfit: drop` asks. They are counted, and the first is shown.",
+    ),
     ("align::data::repeated_rows", "Some rows of a file are equal to an earlier row. They count several times."),
     ("align::data::nothing_left", "A filter let no row through."),
     ("align::data::tied", "Prompts whose answers all have the same `by` make no pair."),

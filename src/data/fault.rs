@@ -35,6 +35,13 @@ pub enum Problem {
     Damaged(String),
 }
 
+impl Problem {
+    /// Whether the row is sound and only not of the type asked for.
+    pub fn is_of_type(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::WrongType { .. })
+    }
+}
+
 /// Equal mistakes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Group {

@@ -24,5 +24,5 @@ pub mod unpack;
 
 pub use error::ReadError;
 pub use preview::preview;
-pub use read::{read, validate};
+pub use read::{read, read_fitting, validate};
 pub use schema::schema;

@@ -19,10 +19,14 @@ use super::format::{self, Record};
 /// # Errors
 /// With every mistake in the file, when there is one.
 pub fn read(path: &Path, asked: &Row, limit: Option<usize>) -> Result<Table, ReadError> {
+    read_into(path, asked, limit, None)
+}
+
+fn read_into(path: &Path, asked: &Row, limit: Option<usize>, unfit: Option<&mut Faults>) -> Result<Table, ReadError> {
     let mut rows = Vec::new();
     let mut names: Vec<Arc<str>> = asked.keys().cloned().collect();
     let limit = limit.unwrap_or(usize::MAX);
-    check(path, asked, |record, cells| {
+    check(path, asked, unfit, |record, cells| {
         rows.push(if asked.is_empty() { as_they_are(record, &mut names) } else { cells });
         if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
@@ -32,16 +36,37 @@ pub fn read(path: &Path, asked: &Row, limit: Option<usize>) -> Result<Table, Rea
     Ok(Table { columns: names, rows })
 }
 
-/// Everything that would keep [`read`] from reading the whole file; the caller adds the place in the recipe.
-pub fn validate(path: &Path, asked: &Row) -> Vec<Diagnostic> {
-    match check(path, asked, |_, _| ControlFlow::Continue(())) {
-        Ok(()) => Vec::new(),
-        Err(error) => error.diagnostics(&path.display().to_string()),
+/// The same without the rows that lack a column or have another type in it: how many those were, and the first of each
+/// kind.
+///
+/// # Errors
+/// When the file is damaged or a line broken, or no row fits.
+pub fn read_fitting(path: &Path, asked: &Row, limit: Option<usize>) -> Result<(Table, Faults), ReadError> {
+    let mut unfit = Faults::default();
+    let table = read_into(path, asked, limit, Some(&mut unfit))?;
+    if table.is_empty() {
+        return Err(ReadError::Faults { path: path.to_owned(), faults: unfit, asked: asked.clone() });
     }
+    Ok((table, unfit))
 }
 
-/// Gives every sound row and its cells to `each`.
-fn check(path: &Path, asked: &Row, mut each: impl FnMut(&Record<'_>, Vec<Cell>) -> ControlFlow<()>) -> Result<(), ReadError> {
+/// Everything that would keep [`read`], or with `unfit` [`read_fitting`], from reading the whole file; the caller adds
+/// the place in the recipe.
+pub fn validate(path: &Path, asked: &Row, unfit: bool) -> Vec<Diagnostic> {
+    let refused = match unfit {
+        true => read_fitting(path, asked, None).err(),
+        false => check(path, asked, None, |_, _| ControlFlow::Continue(())).err(),
+    };
+    refused.map_or_else(Vec::new, |error| error.diagnostics(&path.display().to_string()))
+}
+
+/// Gives every sound row and its cells to `each`. Rows that do not fit are noted in `unfit` where it is given.
+fn check(
+    path: &Path,
+    asked: &Row,
+    mut unfit: Option<&mut Faults>,
+    mut each: impl FnMut(&Record<'_>, Vec<Cell>) -> ControlFlow<()>,
+) -> Result<(), ReadError> {
     let mut faults = Faults::default();
     format::rows(path, asked, &mut |record| {
         faults.rows += 1;
@@ -50,7 +75,14 @@ fn check(path: &Path, asked: &Row, mut each: impl FnMut(&Record<'_>, Vec<Cell>) 
             Ok((cells, record)) if faults.is_empty() => each(&record, cells),
             Ok(_) => ControlFlow::Continue(()),
             Err(found) => {
-                found.into_iter().for_each(|fault| faults.add(fault));
+                let into = match &mut unfit {
+                    Some(unfit) if found.iter().all(|fault| fault.problem.is_of_type()) => {
+                        unfit.rows += 1;
+                        &mut **unfit
+                    }
+                    _ => &mut faults,
+                };
+                found.into_iter().for_each(|fault| into.add(fault));
                 ControlFlow::Continue(())
             }
         }

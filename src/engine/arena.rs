@@ -9,7 +9,7 @@ use super::device::{BufferId, Device, EngineError, View};
 struct Slot {
     words: usize,
     taken: bool,
-    /// Whether a step of the recording at hand uses it: then nothing may be uploaded to it before that step runs.
+    /// Whether a step of the recording at hand uses it: then it may be neither uploaded to nor freed before that step runs.
     touched: bool,
 }
 
@@ -53,16 +53,31 @@ impl Arena {
             .map(|(buffer, slot)| (*buffer, slot.words));
         let (buffer, words) = match found {
             Some(found) => found,
-            None => (device.alloc(words)?, words),
+            None => {
+                self.outgrow(device, words);
+                (device.alloc(words)?, words)
+            }
         };
         self.slots.insert(buffer, Slot { words, taken: true, touched: true });
         Ok(View::new(buffer, rows, cols))
     }
 
+    /// Frees a buffer that one of `words` is about to stand in for: a smaller one of its like that nothing needs. Batches
+    /// grow and shrink, and the pool is as large as the largest, not as all of them.
+    fn outgrow(&mut self, device: &mut dyn Device, words: usize) {
+        let like = |slot: &Slot| !slot.taken && !slot.touched && (words / 2..words).contains(&slot.words);
+        let found = self.slots.iter().filter(|(_, slot)| like(slot)).max_by_key(|(_, slot)| slot.words).map(|(buffer, _)| *buffer);
+        if let Some(buffer) = found {
+            self.slots.remove(&buffer);
+            device.free(buffer);
+        }
+    }
+
     /// Gives the buffer of `view` back; does nothing for a view of other memory.
     pub fn release(&mut self, view: View) {
         if let Some(slot) = self.slots.get_mut(&view.buffer) {
-            slot.taken = false;
+            // steps that are recorded and not run yet may read it
+            (slot.taken, slot.touched) = (false, true);
         }
     }
 
@@ -108,6 +123,21 @@ mod tests {
         arena.begin();
         assert!(arena.take(&mut device, 10, 10, true).is_ok());
         assert_eq!(arena.slots.len(), 2);
+    }
+
+    #[test]
+    fn a_larger_buffer_takes_the_place_of_an_idle_one() {
+        let (mut device, mut arena) = (OracleDevice::<f32>::new(), Arena::new());
+        let [held, idle] = [0, 1].map(|_| arena.take(&mut device, 10, 10, false).unwrap());
+        arena.begin();
+        arena.release(held);
+        let larger = arena.take(&mut device, 15, 10, false).unwrap();
+        assert_eq!(arena.slots.len(), 3, "one is taken, and steps of this recording may read the other");
+        arena.release(idle);
+        arena.release(larger);
+        arena.begin();
+        assert!(arena.take(&mut device, 20, 10, false).is_ok());
+        assert_eq!(arena.slots.len(), 3, "the largest of those it outgrows is given up");
     }
 
     #[test]

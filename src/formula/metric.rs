@@ -10,7 +10,7 @@ use super::failure::EvalError;
 use super::number::Scalar;
 use super::objective::{Source, States, TrainedNumbers};
 use super::phases::{Fixed, LeafValues};
-use super::program::Slot;
+use super::program::{Op, Slot};
 use super::scope::Scope;
 use super::shape::{Shape, Under};
 
@@ -27,6 +27,8 @@ pub struct Metric {
     pub share: bool,
     /// What an aggregate word gave, with its own interval.
     pub estimate: Option<Estimate>,
+    /// The two columns that a calibration error compares: what was said, and what came true.
+    pub pairs: Option<(Vec<f64>, Vec<f64>)>,
 }
 
 impl Metric {
@@ -83,6 +85,17 @@ impl Source {
             Column::Cells { cells, .. } => cells.first().and_then(|c| if let Cell::Estimate(e) = c { Some(*e) } else { None }),
             Column::Numbers(_) => None,
         };
-        Ok(Metric { name: name.clone(), shape, values, rows: places, share: numbers.scalar == Scalar::Bool, estimate })
+        let pairs = match &self.tape.program.nodes[slot] {
+            node if matches!(&node.op, Op::Word(word) if word.name == "ece") => {
+                let mut column = |at: usize| {
+                    let column = eval.get(node.args[at], scope)?;
+                    let numbers = eval.numbers(&column, node.args[at], scope)?;
+                    Ok::<_, EvalError>((0..rows.len()).flat_map(|row| numbers.row(row).to_vec()).collect::<Vec<f64>>())
+                };
+                Some((column(0)?, column(1)?))
+            }
+            _ => None,
+        };
+        Ok(Metric { name: name.clone(), shape, values, rows: places, share: numbers.scalar == Scalar::Bool, estimate, pairs })
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! s is alpha / R, or alpha / √R where it is stabilised for large ranks (Kalajdzievski 2023). With magnitudes
 //! (Liu et al. 2024) each row of W + s B A is brought to a length m (1, N) that is learnt too.
+//!
+//! Projections that lie in one tensor of a file have one A together: they are one projection to PEFT and to the paper, and
+//! only taken apart here.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -116,18 +119,49 @@ impl Site {
     }
 }
 
-/// The name of a projection whose weight is `parameter`.
+/// The name that files have for a projection whose weight is `parameter`, alone or with others.
 pub(super) fn projection(parameter: &Parameter) -> &str {
-    parameter.name.trim_end_matches(".weight")
+    parameter.stored.trim_end_matches(".weight")
+}
+
+/// A site, the weight that it stands beside and its own tensors.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    pub site: Site,
+    /// Among the network's own parameters.
+    pub weight: usize,
+    /// A, B and m among the adapter's tensors. Several sites may have one A.
+    pub down: usize,
+    pub up: usize,
+    pub magnitude: Option<usize>,
+}
+
+/// The tensors of adapters at `sites`, named as PEFT names them, and where each site finds its own.
+pub(super) fn arrange(spec: &AdapterSpec, sites: &[(Site, usize)], weights: &[Parameter]) -> (Vec<Place>, Vec<Parameter>) {
+    let (mut places, mut tensors) = (Vec::<Place>::new(), Vec::<Parameter>::new());
+    for &(site, at) in sites {
+        let (weight, (rows, cols)) = (&weights[at], shape(&weights[at]));
+        let mut push = |name: &str, end: &str, shape: &[usize]| {
+            let full = |name: &str| format!("base_model.model.{}.{end}", name.trim_end_matches(".weight"));
+            tensors.push(Parameter { stored: full(&weight.stored), ..Parameter::new(full(name), shape) });
+            tensors.len() - 1
+        };
+        let shared = places.iter().rfind(|other| weights[other.weight].stored == weight.stored);
+        let down = shared.map_or_else(|| push(&weight.stored, "lora_A.weight", &[spec.rank, cols]), |other| other.down);
+        let up = push(&weight.name, "lora_B.weight", &[rows, spec.rank]);
+        let magnitude = spec.magnitude.then(|| push(&weight.name, "lora_magnitude_vector", &[rows]));
+        places.push(Place { site, weight: at, down, up, magnitude });
+    }
+    (places, tensors)
 }
 
 /// A network's adapters with their numbers. Cheap to clone.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Adapter {
     pub spec: AdapterSpec,
-    /// In order; the place among the network's own parameters of the weight that each stands beside.
-    pub(super) sites: Vec<(Site, usize)>,
-    /// A, B and, with magnitudes, m of each site.
+    /// In order.
+    pub(super) places: Vec<Place>,
+    /// Of every tensor, in the order of [`Adapter::parameters`].
     pub(super) numbers: Vec<Arc<[f32]>>,
 }
 
@@ -148,31 +182,56 @@ impl Adapter {
             return Err(ModelError::NoProjection { target: missing.word() });
         }
         sites.retain(|(site, _)| wanted(site.target));
-        let mut numbers = Vec::new();
-        for (site, at) in &sites {
-            let (rows, cols) = shape(&parameters[*at]);
-            numbers.push(first_a(spec.rank, cols, key, [stream, word(site.block) << 3 | site.target as u32]));
-            numbers.push(vec![0.0; rows * spec.rank].into());
-            if spec.magnitude {
-                numbers.push(network.tensor(*at, &parameters[*at])?.chunks(cols).map(length).collect());
+        let (places, tensors) = arrange(&spec, &sites, &parameters);
+        let mut numbers: Vec<Arc<[f32]>> = tensors.iter().map(|tensor| vec![0.0; tensor.len()].into()).collect();
+        // backwards, so that the first of the sites with one A says what it starts from
+        for place in places.iter().rev() {
+            let (Site { block, target }, weight) = (place.site, &parameters[place.weight]);
+            numbers[place.down] = first_a(spec.rank, shape(weight).1, key, [stream, word(block) << 3 | target as u32]);
+            if let Some(magnitude) = place.magnitude {
+                numbers[magnitude] = lengths(&network.tensor(place.weight, weight)?, weight);
             }
         }
-        Ok(Self { spec, sites, numbers })
+        Ok(Self { spec, places, numbers })
     }
 
-    /// How many tensors each site has.
-    pub(super) fn per_site(&self) -> usize {
-        2 + usize::from(self.spec.magnitude)
+    /// Where the adapters stand.
+    pub(super) fn sites(&self) -> Vec<(Site, usize)> {
+        self.places.iter().map(|place| (place.site, place.weight)).collect()
     }
 
     /// The adapters' tensors, named as PEFT names them.
     pub fn parameters(&self, network: &Network) -> Vec<Parameter> {
+        arrange(&self.spec, &self.sites(), &network.parameters()).1
+    }
+
+    /// The same adapters with ones that change nothing beside every weight that lies in a tensor with an adapted one: as
+    /// files have them.
+    ///
+    /// # Errors
+    /// When the network's weights cannot be read.
+    pub(super) fn completed(&self, network: &Network) -> Result<Self, ModelError> {
         let weights = network.parameters();
-        let mut found = Vec::new();
-        for (_, at) in &self.sites {
-            found.extend(tensors_of(&self.spec, &weights[*at]));
+        let beside = |at: usize| self.places.iter().find(|own| weights[own.weight].stored == weights[at].stored);
+        let mut sites = Site::all(&network.spec, &weights);
+        sites.retain(|(_, at)| beside(*at).is_some());
+        let (places, tensors) = arrange(&self.spec, &sites, &weights);
+        let mut numbers: Vec<Arc<[f32]>> = tensors.iter().map(|tensor| vec![0.0; tensor.len()].into()).collect();
+        for place in &places {
+            let own = self.places.iter().find(|own| own.site == place.site);
+            let near = beside(place.weight).expect("only such sites were kept");
+            numbers[place.down] = self.numbers[near.down].clone();
+            if let Some(own) = own {
+                numbers[place.up] = self.numbers[own.up].clone();
+            }
+            if let Some(magnitude) = place.magnitude {
+                numbers[magnitude] = match own.and_then(|own| own.magnitude) {
+                    Some(own) => self.numbers[own].clone(),
+                    None => lengths(&network.tensor(place.weight, &weights[place.weight])?, &weights[place.weight]),
+                };
+            }
         }
-        found
+        Ok(Self { spec: self.spec, places, numbers })
     }
 
     /// The same adapters with other numbers.
@@ -183,9 +242,9 @@ impl Adapter {
     /// `weight`, parameter `at` of the network, with its adapter merged in; `None` where there is no adapter.
     #[expect(clippy::cast_possible_truncation, reason = "the device counts in f32")]
     pub(super) fn merged(&self, at: usize, weight: &[f32], parameter: &Parameter) -> Option<Vec<f32>> {
-        let place = self.sites.iter().position(|(_, weight)| *weight == at)? * self.per_site();
-        let (down, up) = (&self.numbers[place], &self.numbers[place + 1]);
-        let magnitude = self.spec.magnitude.then(|| &self.numbers[place + 2]);
+        let place = self.places.iter().find(|place| place.weight == at)?;
+        let (down, up) = (&self.numbers[place.down], &self.numbers[place.up]);
+        let magnitude = place.magnitude.map(|at| &self.numbers[at]);
         let (scale, rank, (_, cols)) = (self.spec.scale() as f32, self.spec.rank, shape(parameter));
         let mut merged = vec![0.0; weight.len()];
         merged.par_chunks_mut(cols).enumerate().for_each(|(n, row)| {
@@ -200,17 +259,6 @@ impl Adapter {
         });
         Some(merged)
     }
-}
-
-/// The tensors of an adapter beside `weight` (N, K).
-pub(super) fn tensors_of(adapter: &AdapterSpec, weight: &Parameter) -> Vec<Parameter> {
-    let (rows, cols) = shape(weight);
-    let tensor = |end: &str, shape: &[usize]| Parameter::new(format!("base_model.model.{}.{end}", projection(weight)), shape);
-    let mut found = vec![tensor("lora_A.weight", &[adapter.rank, cols]), tensor("lora_B.weight", &[rows, adapter.rank])];
-    if adapter.magnitude {
-        found.push(tensor("lora_magnitude_vector", &[rows]));
-    }
-    found
 }
 
 impl Network {
@@ -244,6 +292,10 @@ impl Network {
 /// Rows and columns of a weight.
 pub(super) fn shape(parameter: &Parameter) -> (usize, usize) {
     (parameter.shape[0], parameter.shape[1])
+}
+
+fn lengths(weight: &[f32], parameter: &Parameter) -> Arc<[f32]> {
+    weight.chunks(shape(parameter).1).map(length).collect()
 }
 
 fn length(row: &[f32]) -> f32 {

@@ -299,6 +299,14 @@ pub fn gguf_at(path: &Path) -> Option<PathBuf> {
 }
 
 /// The folder of a network, the files that hold its tensors, and their index where they are several.
+/// What the network at a path is, without its tokenizer and weights.
+pub(super) fn spec_at(path: &Path) -> Result<ModelSpec, ModelError> {
+    match gguf_at(path) {
+        Some(file) => ModelSpec::from_config(&Config::new(&file, Gguf::open(&file)?.config()?)),
+        None => ModelSpec::read(&locate(path)?.0.join("config.json")),
+    }
+}
+
 fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>, Option<Index>), ModelError> {
     let unreadable = |e: std::io::Error| ModelError::unreadable(path, &e);
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {

@@ -1,37 +1,95 @@
-//! What a network will hold on a device, before it is loaded.
+//! What a network will hold on a device, told from its header before anything is loaded.
 
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::adapter::Site;
+use super::checkpoint::spec_at;
+use super::generate::CACHED_WORDS;
 use super::pass::activation_bytes;
 use super::session::Budget;
 use super::{Head, ModelSpec};
 
-/// Bytes of a loaded network.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Footprint {
-    pub weights: u64,
-    /// Gradients and the optimiser's two moments.
-    pub training: u64,
-    /// At most, while a batch of the given number of rows goes forward and, when trained, backward.
-    pub activations: u64,
+/// Bytes of a weight; and with its gradient and two moments.
+const FROZEN: u64 = 4;
+const TRAINED: u64 = 16;
+
+/// Temporaries come in four sizes a doubling, so that batches of nearly equal length share them.
+const SLACK: f64 = 1.12;
+
+/// A network's sizes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct NetworkSize {
+    pub parameters: u64,
+    /// Bytes that a token leaves behind in a forward pass until its backward.
+    pub kept: u64,
+    /// The same in one block.
+    pub block: u64,
+    /// Numbers of adapters of rank 1 beside every projection.
+    pub rank_one: u64,
+    /// Bytes of a token's keys and values.
+    pub cached: u64,
+    /// Rows of a batch of [`Budget::default`] that goes forward and backward.
+    pub rows: u64,
 }
 
-impl Footprint {
-    /// The footprint of a network through which at most `rows` tokens go in one step.
-    pub fn new(spec: &ModelSpec, head: Head, trained: bool, rows: usize, budget: Budget) -> Self {
-        let weights = 4 * spec.parameter_count(head) as u64;
-        let batch = rows.min(budget.rows);
+impl NetworkSize {
+    /// The sizes of a network.
+    pub fn of(spec: &ModelSpec, head: Head) -> Self {
+        let parameters = spec.parameters(head);
         let one_block = ModelSpec { layers: 1, ..spec.clone() };
-        let activations = if trained {
-            let most = budget.kept_bytes.max(activation_bytes(spec, batch));
-            // Gradients of a block's activations live beside them.
-            activation_bytes(spec, rows).min(most) + activation_bytes(&one_block, batch)
-        } else {
-            activation_bytes(&one_block, batch)
-        };
-        Self { weights, training: if trained { 3 * weights } else { 0 }, activations }
+        let rank_one = Site::all(spec, &parameters).iter().map(|(_, at)| parameters[*at].shape.iter().sum::<usize>()).sum::<usize>();
+        Self {
+            parameters: spec.parameter_count(head) as u64,
+            kept: activation_bytes(spec, 1),
+            block: activation_bytes(&one_block, 1),
+            rank_one: rank_one as u64,
+            cached: 8 * (spec.layers * spec.kv_heads * spec.head_dim) as u64,
+            rows: Budget::default().kept_rows(spec) as u64,
+        }
     }
 
-    /// Everything together.
-    pub fn total(self) -> u64 {
-        self.weights + self.training + self.activations
+    /// The sizes of the language model at a path, read from its header; `None` where there is none that can be read.
+    pub fn at(path: &Path) -> Option<Self> {
+        Some(Self::of(&spec_at(path).ok()?, Head::Language))
     }
+
+    /// Bytes of weights that are only read.
+    pub fn frozen(self) -> u64 {
+        FROZEN * self.parameters
+    }
+
+    /// Bytes of what learns: adapters of a rank, or every weight, with gradients and moments.
+    pub fn learnt(self, rank: Option<u64>) -> u64 {
+        match rank {
+            Some(rank) => self.frozen() + TRAINED * rank * self.rank_one,
+            None => TRAINED * self.parameters,
+        }
+    }
+
+    /// Bytes of temporaries while at most `rows` tokens a step go forward and backward.
+    pub fn training(self, rows: u64) -> u64 {
+        // gradients of a block's activations live beside them
+        slack(rows.min(self.rows) * (self.kept + self.block))
+    }
+
+    /// The same while they only go forward.
+    pub fn reading(self, rows: u64) -> u64 {
+        slack(rows.min(Budget::default().rows as u64) * self.block)
+    }
+
+    /// Bytes of keys, values and packed weights while `count` completions, each with its prompt of so many tokens, are
+    /// sampled.
+    pub fn sampling(self, count: u64, tokens: u64) -> u64 {
+        let budget = Budget::default();
+        let cache = (self.cached * tokens * count.min(budget.slots as u64)).min(budget.cache_bytes);
+        let packed = if self.parameters > CACHED_WORDS as u64 { 2 } else { 4 } * self.parameters;
+        cache + packed + self.reading(budget.rows as u64)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]
+fn slack(bytes: u64) -> u64 {
+    (bytes as f64 * SLACK) as u64
 }

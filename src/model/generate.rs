@@ -22,7 +22,7 @@ use super::{Head, ModelError, ModelSpec, Tokenizer};
 
 /// Weights of more words than this come from memory for every token, whatever the processor's cache: then half the bytes
 /// are half the time.
-const CACHED_WORDS: usize = 1 << 22;
+pub(super) const CACHED_WORDS: usize = 1 << 22;
 
 /// One completion to sample.
 #[derive(Clone, PartialEq, Eq, Debug)]

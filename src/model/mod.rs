@@ -45,7 +45,7 @@ pub use divergence::Sides;
 pub use error::{CODES, ModelError};
 pub use families::FAMILIES;
 pub use family::Family;
-pub use footprint::Footprint;
+pub use footprint::NetworkSize;
 pub use form::{Container, Form, Numbers};
 pub use generate::{Constraint, Extras, Request, Sample};
 pub use layout::{Batch, Layout, Place};

@@ -81,7 +81,7 @@ impl Engine {
         if self.loaded(net).training.is_none() {
             return Err(ModelError::Frozen);
         }
-        let layout = Layout::new(sequences, want, self.budget.rows);
+        let layout = Layout::new(sequences, want, self.batch_rows(net));
         let temperature = narrow(temperature);
         let (mut numbers, mut kept, mut bytes) = (Vec::new(), Vec::new(), 0);
         for batch in &layout.batches {
@@ -95,6 +95,16 @@ impl Engine {
         }
         let readout = collect(&layout.places, &numbers, want, self.spec(net).scores);
         Ok((Pass { net, want, temperature, layout, kept }, readout))
+    }
+
+    /// The batch of [`Engine::forward`] in which each sequence is computed.
+    pub fn batches(&self, net: NetId, sequences: &[TokenSequence], want: Want) -> Vec<usize> {
+        Layout::new(sequences, want, self.batch_rows(net)).places.iter().map(|place| place.batch).collect()
+    }
+
+    /// Rows of a batch whose activations are kept.
+    fn batch_rows(&self, net: NetId) -> usize {
+        self.budget.kept_rows(self.spec(net))
     }
 
     /// Adds the gradient of the loss whose derivatives by the pass's numbers are `coefficients`. Equal sequences of

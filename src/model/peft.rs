@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::adapter::{Adapter, AdapterSpec, Site, Target, projection, tensors_of};
+use super::adapter::{Adapter, AdapterSpec, Site, Target, arrange, projection};
 use super::checkpoint::write_file;
 use super::config::Config;
 use super::tensorfile::{TensorFile, write_tensors};
@@ -58,18 +58,20 @@ impl Adapter {
         let mut spec = spec_of(&config)?;
         let file = TensorFile::open(&[folder.join(WEIGHTS)])?;
         let parameters = network.parameters();
-        let (mut sites, mut numbers, mut known) = (Vec::new(), Vec::new(), Vec::new());
-        for (site, at) in Site::all(&network.spec, &parameters) {
-            let tensors = tensors_of(&spec, &parameters[at]);
-            if !tensors.iter().any(|t| file.shape(&t.name).is_some()) {
-                continue;
+        let mut sites = Site::all(&network.spec, &parameters);
+        sites.retain(|site| {
+            let (_, tensors) = arrange(&spec, &[*site], &parameters);
+            tensors.iter().any(|tensor| file.shape(&tensor.stored).is_some())
+        });
+        let (places, tensors) = arrange(&spec, &sites, &parameters);
+        let mut numbers: Vec<Arc<[f32]>> = vec![Arc::default(); tensors.len()];
+        let mut known = Vec::new();
+        for stored in network.spec.stored_of(&tensors) {
+            file.check(&stored.name, &stored.shape)?;
+            for (part, own) in stored.parts.iter().zip(stored.split(file.read(&stored.name)?)) {
+                numbers[*part] = own.into();
             }
-            for tensor in tensors {
-                file.check(&tensor.name, &tensor.shape)?;
-                numbers.push(Arc::from(file.read(&tensor.name)?));
-                known.push(tensor.name);
-            }
-            sites.push((site, at));
+            known.push(stored.name);
         }
         let head = network.own_head().filter(|(_, head)| file.shape(&saved(&head.name)).is_some());
         known.extend(head.iter().map(|(_, head)| saved(&head.name)));
@@ -87,7 +89,7 @@ impl Adapter {
             }
             None => network.clone(),
         };
-        Ok(headed.with_adapter(Self { spec, sites, numbers }))
+        Ok(headed.with_adapter(Self { spec, places, numbers }))
     }
 
     /// Refuses an adapter that was trained beside other weights, where its folder says so: those that PEFT wrote do not.
@@ -111,10 +113,13 @@ impl Adapter {
     /// When the network has no adapters, or a file cannot be written.
     pub fn write(network: &Network, folder: &Path) -> Result<(), ModelError> {
         let adapter = network.adapter.as_ref().ok_or_else(|| ModelError::NotAnAdapter { path: folder.to_owned(), missing: WEIGHTS })?;
-        write_file(folder, CONFIG, &bytes(&config_of(adapter, network)))?;
+        let adapter = adapter.completed(network)?;
+        write_file(folder, CONFIG, &bytes(&config_of(&adapter, network)))?;
         write_file(folder, "align.json", &bytes(&json!({ "base": network.content()? })))?;
-        let parameters = adapter.parameters(network);
-        let mut named: Vec<_> = parameters.iter().zip(&adapter.numbers).map(|(p, n)| (p.name.as_str(), &p.shape[..], &n[..])).collect();
+        let stored = network.spec.stored_of(&adapter.parameters(network));
+        let joined: Vec<Vec<f32>> =
+            stored.iter().map(|s| s.join(&s.parts.iter().map(|&part| &adapter.numbers[part][..]).collect::<Vec<_>>())).collect();
+        let mut named: Vec<_> = stored.iter().zip(&joined).map(|(s, n)| (s.name.as_str(), &s.shape[..], &n[..])).collect();
         let head = network.own_head();
         let head = head.as_ref().map(|(at, p)| Ok::<_, ModelError>((saved(&p.name), &p.shape[..], network.tensor(*at, p)?))).transpose()?;
         named.extend(head.as_ref().map(|(name, shape, numbers)| (name.as_str(), *shape, &numbers[..])));
@@ -188,14 +193,14 @@ fn spec_of(config: &Config) -> Result<AdapterSpec, ModelError> {
 
 fn config_of(adapter: &Adapter, network: &Network) -> Value {
     let spec = &adapter.spec;
-    let here = |site: &Site| adapter.sites.iter().any(|(other, _)| other == site);
+    let here = |site: &Site| adapter.places.iter().any(|place| place.site == *site);
     let parameters = network.parameters();
     let everywhere = Site::all(&network.spec, &parameters).iter().all(|(site, _)| !spec.targets[site.target as usize] || here(site));
-    let name = |at: &usize| {
-        let name = projection(&parameters[*at]);
+    let name = |at: usize| {
+        let name = projection(&parameters[at]);
         if everywhere { name.rsplit('.').next().unwrap_or_default().to_owned() } else { name.to_owned() }
     };
-    let mut modules: Vec<String> = adapter.sites.iter().map(|(_, at)| name(at)).collect();
+    let mut modules: Vec<String> = adapter.places.iter().map(|place| name(place.weight)).collect();
     modules.sort();
     modules.dedup();
     let head = network.spec.family.names.score_head;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use crate::engine::{Arena, BufferId, Device, DeviceInfo, Gradients, MemoryUse, View};
 
 use super::frozen::Frozen;
+use super::pass::activation_bytes;
 use super::tokens::Tables;
 use super::transformer::{LowRank, Tensors};
 use super::{Adapter, Head, ModelError, ModelSpec, Network, Parameter, Tokenizer};
@@ -40,6 +41,17 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Self {
         Self { rows: 2048, kept_bytes: 1 << 30, slots: 128, cache_bytes: 1 << 29 }
+    }
+}
+
+/// Fewer rows than these would not fill a product.
+const LEAST_ROWS: usize = 256;
+
+impl Budget {
+    /// Rows of one batch whose activations are kept: as many as there is room for.
+    pub(super) fn kept_rows(&self, spec: &ModelSpec) -> usize {
+        let room = usize::try_from(self.kept_bytes / activation_bytes(spec, 1)).unwrap_or(usize::MAX);
+        self.rows.min(room.max(LEAST_ROWS))
     }
 }
 
@@ -161,11 +173,14 @@ impl Engine {
         }
     }
 
-    fn load_parts(&mut self, network: &Network, learns: Learns, parts: &mut Parts) -> Result<Loaded, ModelError> {
+    fn load_parts(&mut self, network: &Network, what: Learns, parts: &mut Parts) -> Result<Loaded, ModelError> {
         let adapter = network.adapter.as_deref();
         let own = network.parameters();
-        let new_head = |p: &Parameter| network.head != Head::Language && network.is_head(p);
-        let learnt = |p: &Parameter| learns != Learns::Nothing && ((adapter.is_none() && learns == Learns::All) || new_head(p));
+        let learnt = |p: &Parameter| match what {
+            Learns::Nothing => false,
+            Learns::All => learns(network, p),
+            Learns::Head => network.head != Head::Language && network.is_head(p),
+        };
         // files may hold tensors in another order
         let mut placed: Vec<(usize, View)> = Vec::with_capacity(own.len());
         let read = network.each_tensor(|index, numbers| {
@@ -178,9 +193,9 @@ impl Engine {
         parts.learnt = (0..own.len()).filter(|at| learnt(&own[*at])).collect();
         parts.parameters.clone_from(&own);
         for (parameter, numbers) in adapter.map(|a| a.parameters(network)).iter().flatten().zip(adapter.iter().flat_map(|a| &a.numbers)) {
-            self.put(parts, parameter, numbers, learns == Learns::All)?;
+            self.put(parts, parameter, numbers, what == Learns::All)?;
         }
-        let training = if learns != Learns::Nothing { Some(self.training(parts)?) } else { None };
+        let training = if what != Learns::Nothing { Some(self.training(parts)?) } else { None };
         let mut tensors = Tensors::new(&network.spec, network.head, &parts.views[..own.len()]);
         adapt(&mut tensors, adapter, &parts.views[own.len()..]);
         let Parts { parameters, views, .. } = std::mem::take(parts);
@@ -377,6 +392,35 @@ impl Engine {
     }
 }
 
+impl Network {
+    /// The network whose training is at `state`: every weight, or a score or value head and the adapters it has.
+    ///
+    /// # Errors
+    /// When it is the state of another network.
+    pub fn restored(&self, state: &TrainState) -> Result<Self, ModelError> {
+        let own = self.parameters();
+        let learnt: Vec<usize> = (0..own.len()).filter(|at| learns(self, &own[*at])).collect();
+        let adapters = self.adapter.as_ref().map(|adapter| adapter.parameters(self)).unwrap_or_default();
+        let tensors = learnt.iter().map(|at| &own[*at]).chain(&adapters);
+        if state.weights.len() != learnt.len() + adapters.len() || !tensors.zip(&state.weights).all(|(p, numbers)| p.len() == numbers.len())
+        {
+            return Err(ModelError::State { reason: "its tensors are not those of this network".into() });
+        }
+        let mut numbers = state.weights.iter().map(|numbers| Arc::<[f32]>::from(&numbers[..]));
+        let mut weights = Vec::with_capacity(own.len());
+        for (at, parameter) in own.iter().enumerate() {
+            weights.push(if learnt.contains(&at) { numbers.next().expect("counted") } else { self.tensor(at, parameter)?.into() });
+        }
+        let adapter = self.adapter.as_ref().map(|adapter| Arc::new(adapter.with_numbers(numbers.collect())));
+        Ok(Self { adapter, ..self.with_weights(weights) })
+    }
+}
+
+/// Whether a weight of the network's own is learnt: with adapters only a score or value head is.
+fn learns(network: &Network, parameter: &Parameter) -> bool {
+    network.adapter.is_none() || (network.head != Head::Language && network.is_head(parameter))
+}
+
 /// Rows and columns of a tensor on the device.
 fn matrix(parameter: &Parameter) -> (usize, usize) {
     match parameter.shape[..] {
@@ -389,8 +433,8 @@ fn matrix(parameter: &Parameter) -> (usize, usize) {
 #[expect(clippy::cast_possible_truncation, reason = "the device counts in f32")]
 fn adapt(tensors: &mut Tensors, adapter: Option<&Adapter>, views: &[View]) {
     let Some(adapter) = adapter else { return };
-    for ((site, _), views) in adapter.sites.iter().zip(views.chunks(adapter.per_site())) {
-        let low_rank = LowRank { down: views[0], up: views[1], magnitude: views.get(2).copied(), scale: adapter.spec.scale() as f32 };
-        tensors.adapt(*site, low_rank);
+    for place in &adapter.places {
+        let (down, up, magnitude) = (views[place.down], views[place.up], place.magnitude.map(|at| views[at]));
+        tensors.adapt(place.site, LowRank { down, up, magnitude, scale: adapter.spec.scale() as f32 });
     }
 }

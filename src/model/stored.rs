@@ -25,7 +25,11 @@ pub struct Stored {
 impl ModelSpec {
     /// Every tensor of a network's file, in the order of its first parameter.
     pub fn stored(&self, head: Head) -> Vec<Stored> {
-        let parameters = self.parameters(head);
+        self.stored_of(&self.parameters(head))
+    }
+
+    /// The same of any tensors; the parts are indices of `parameters`.
+    pub fn stored_of(&self, parameters: &[Parameter]) -> Vec<Stored> {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (index, parameter) in parameters.iter().enumerate() {
@@ -35,7 +39,7 @@ impl ModelSpec {
                 None => groups.push(vec![index]),
             }
         }
-        groups.into_iter().map(|group| self.store(&parameters, group)).collect()
+        groups.into_iter().map(|group| self.store(parameters, group)).collect()
     }
 
     fn store(&self, parameters: &[Parameter], parts: Vec<usize>) -> Stored {

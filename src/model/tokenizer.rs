@@ -174,6 +174,11 @@ impl Tokenizer {
         self.inner.decode(&text, false).unwrap_or_default()
     }
 
+    /// The text of ids, special tokens by their names.
+    pub fn show(&self, ids: &[u32]) -> String {
+        self.inner.decode(ids, false).unwrap_or_default()
+    }
+
     /// The text that `ids` add behind `prompt`: unlike [`Self::decode`] it keeps the space in front of a first word.
     pub fn decode_completion(&self, prompt: &[u32], ids: &[u32]) -> String {
         let tail = &prompt[prompt.len().saturating_sub(8)..];

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::formula::expr::{Output, StageId};
+use crate::model::NetworkSize;
 use crate::recipe::checked::Checked;
 use crate::recipe::types::Type;
 use crate::stage::{Call, Cost, Size};
@@ -66,7 +67,8 @@ fn loaded(plan: &Plan, at: StageId, argument: &str, root: &Path) -> Option<Size>
     let content = plan.files.get(&written)?;
     let table = matches!(call.output, Type::Data(_)) && !written.ends_with(".gz");
     let lines = if table && state != State::Cached { lines(&root.join(&written)) } else { None };
-    Some(outside(call, content.bytes, lines))
+    let network = call.output.is_network().then(|| NetworkSize::at(&root.join(&written))).flatten();
+    Some(Size { network, ..outside(call, content.bytes, lines) })
 }
 
 /// Lines of a file of reasonable size.
@@ -81,7 +83,7 @@ fn merged(stored: Size, forecast: Size) -> Size {
     Size {
         rows: stored.rows.or(forecast.rows),
         tokens_per_row: stored.tokens_per_row.or(forecast.tokens_per_row),
-        parameters: stored.parameters.or(forecast.parameters),
+        network: stored.network.or(forecast.network),
         bytes: stored.bytes.or(forecast.bytes),
     }
 }

@@ -187,10 +187,15 @@ impl Plan {
     fn name_apart(&mut self) {
         let mut taken: BTreeSet<String> = self.nodes.iter().map(|node| node.call.name.clone()).collect();
         let mut seen = BTreeSet::new();
+        // where the search for a free number goes on: thousands of stages may share a name
+        let mut next: BTreeMap<String, usize> = BTreeMap::new();
         for node in &mut self.nodes {
             if !seen.insert(node.call.name.clone()) {
-                let numbered = (2..).map(|n| format!("{}.{n}", node.call.name)).find(|name| !taken.contains(name));
-                node.call.name = numbered.expect("there is always a next number");
+                let from = next.entry(node.call.name.clone()).or_insert(2);
+                let number =
+                    (*from..).find(|n| !taken.contains(&format!("{}.{n}", node.call.name))).expect("there is always a next number");
+                *from = number + 1;
+                node.call.name = format!("{}.{number}", node.call.name);
                 taken.insert(node.call.name.clone());
                 seen.insert(node.call.name.clone());
             }

@@ -112,9 +112,13 @@ impl Outside<'_> {
     fn data(&mut self, stage: &StageCall) {
         let Some(path) = self.path(stage) else { return };
         let Some(Arg::Rows(Type::Record(row))) = stage.args.get("as") else { return };
-        for diagnostic in crate::data::validate(&path, row) {
-            self.found.push(diagnostic.at(stage.span, "loaded here"));
+        let unfit = matches!(stage.args.get("unfit"), Some(Arg::Value(Cell::Text(unfit))) if &**unfit == "drop");
+        let mut refused = crate::data::validate(&path, row, unfit);
+        if let Some(last) = refused.last_mut().filter(|_| !unfit && crate::data::validate(&path, row, true).is_empty()) {
+            let advice = "`load_data(…, unfit: drop)` leaves such rows out";
+            last.help = Some(last.help.take().map_or(advice.to_owned(), |help| format!("{help}\n{advice}")));
         }
+        self.found.extend(refused.into_iter().map(|diagnostic| diagnostic.at(stage.span, "loaded here")));
     }
 
     /// A lexicon, a linear scorer, or a trained one: what is none of them is refused with the reason.

@@ -105,6 +105,24 @@ pub fn plain(cell: &Cell) -> String {
     }
 }
 
+/// A value in a picture: the mean alone, three digits.
+pub fn brief(cell: &Cell) -> String {
+    let short = |x: f64| {
+        if x != 0.0 && !(1e-3..1e4).contains(&x.abs()) {
+            format!("{x:.1e}")
+        } else if x.abs() < 10.0 {
+            format!("{x:.2}")
+        } else {
+            format!("{x:.0}")
+        }
+    };
+    match cell {
+        Cell::Float(x) => short(*x),
+        Cell::Estimate(e) => short(e.mean),
+        other => plain(other).chars().take(16).collect(),
+    }
+}
+
 /// Four significant digits.
 pub fn number(x: f64) -> String {
     let size = x.abs();

@@ -14,6 +14,7 @@ use crate::stage::{LazyEngine, Primitive};
 use crate::world::Sources;
 
 use super::artifacts::Artifacts;
+use super::described::described;
 use super::event::{Event, Tally, values_json};
 use super::judge::Verdict;
 use super::record::Record;
@@ -87,11 +88,13 @@ impl Run<'_> {
         self.store.prepare()?;
         self.pin()?;
         let record = Record::new(&self.store.root().join("runs"), &self.plan.recipe)?;
+        record.keep("plan.json", &described(self));
         let mut going = Going::new(self, &record);
         going.begin();
         going.stages();
         let verdicts = going.judge();
         going.export(&verdicts);
+        going.show();
         let outcome = going.finish(verdicts);
         self.store.save_hashes()?;
         let summary = self.summary(&outcome, &record);

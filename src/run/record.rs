@@ -1,4 +1,4 @@
-//! The folder of one run: `events.jsonl`, `metrics.jsonl`, and at the end `summary.json`.
+//! The folder of one run: `plan.json`, `events.jsonl`, `metrics.jsonl`, and at the end `samples.json` and `summary.json`.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -59,6 +59,13 @@ impl Record {
             }
         };
         if let Err(error) = written {
+            self.refused.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// Keeps a file beside the summary.
+    pub(super) fn keep(&self, name: &str, value: &Value) {
+        if let Err(error) = durable::write(&self.folder.join(name), value.to_string().as_bytes()) {
             self.refused.borrow_mut().get_or_insert(error);
         }
     }

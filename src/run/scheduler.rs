@@ -20,7 +20,7 @@ use super::event::{Event, Tally};
 use super::judge::{Verdict, judge};
 use super::outcome::{Outcome, Run, Status};
 use super::record::Record;
-use super::{export, work};
+use super::{export, samples, work};
 
 /// How often to look whether another run has finished what this one waits for.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -324,6 +324,21 @@ impl<'a> Going<'a> {
                     self.say(Event::Refused { failure: failure.clone() });
                     self.failures.push(failure);
                 }
+            }
+        }
+    }
+
+    /// Keeps what networks said to the same prompts, for the report. What cannot be shown costs the report, not the run.
+    pub(super) fn show(&self) {
+        if self.interrupted {
+            return;
+        }
+        match samples::samples(self.run, &self.status, &self.artifacts) {
+            Ok(Some(samples)) => self.record.keep("samples.json", &samples),
+            Ok(None) => {}
+            Err(failure) => {
+                let warning = Diagnostic::warning("align::run::no_samples", format!("the report has no samples: {failure}"));
+                self.say(Event::Warning { stage: None, warning });
             }
         }
     }

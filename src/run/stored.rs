@@ -110,10 +110,9 @@ impl Stored {
     pub(super) fn size(&self) -> Size {
         match self {
             Self::Table { rows, bytes, tokens, .. } => {
-                Size { rows: Some(*rows), tokens_per_row: Some(*tokens), bytes: Some(*bytes), parameters: None }
+                Size { rows: Some(*rows), tokens_per_row: Some(*tokens), bytes: Some(*bytes), ..Size::default() }
             }
-            // networks are stored as 32-bit floats
-            Self::Network { bytes, .. } => Size { parameters: Some(bytes / 4), bytes: Some(*bytes), ..Size::default() },
+            Self::Network { bytes, .. } => Size { bytes: Some(*bytes), ..Size::default() },
             _ => Size::default(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::formula::expr::Output;
+use crate::model::NetworkSize;
 
 /// What is known of an artifact that may not exist yet.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
@@ -13,8 +14,8 @@ pub struct Size {
     pub rows: Option<u64>,
     /// Tokens of one row's longest reading, prompt and completion.
     pub tokens_per_row: Option<f64>,
-    /// Numbers in a network.
-    pub parameters: Option<u64>,
+    /// Of a network.
+    pub network: Option<NetworkSize>,
     /// On disk.
     pub bytes: Option<u64>,
 }

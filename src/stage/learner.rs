@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use petgraph::unionfind::UnionFind;
+
 use crate::engine::optim::{Decay, Schedule};
 use crate::formula::column::Numbers;
 use crate::formula::expr::{ObjectiveDef, Trained};
@@ -16,7 +18,9 @@ use crate::formula::objective::{Compiled, Leaf, Per, Source, States, TrainedNumb
 use crate::formula::phases::{Fixed, Metric, Outcome};
 use crate::formula::program::Network as Asked;
 use crate::formula::shape::Under;
-use crate::model::{AdamStep, Adapter, Coefficients, Engine, Learns, NetId, Network, Pass, Readout, Sides, TokenSequence, Tokenizer, Want};
+use crate::model::{
+    AdamStep, Adapter, Coefficients, Engine, Head, Learns, NetId, Network, Pass, Readout, Sides, TokenSequence, Tokenizer, Want,
+};
 use crate::value::statistics::mean;
 use crate::value::{Cell, Table};
 
@@ -73,6 +77,29 @@ pub struct StepReport {
     pub metrics: Vec<Metric>,
 }
 
+/// What a network is asked about some rows, and which of its answers belongs to which leaf.
+struct Asking {
+    net: NetId,
+    /// Of each kind of sequence, one a row: those of the first kind, then those of the second.
+    sequences: Vec<TokenSequence>,
+    rows: usize,
+    want: Want,
+    /// (leaf, kind of sequence).
+    places: Vec<(usize, usize)>,
+    gradient: bool,
+    /// How many scores the network gives for a sequence: the members of an ensemble.
+    heads: usize,
+}
+
+impl Asking {
+    /// The same about some of the rows only.
+    fn about(&self, rows: &[usize]) -> Self {
+        let kinds = self.sequences.chunks(self.rows);
+        let sequences = kinds.flat_map(|kind| rows.iter().map(|&row| kind[row].clone())).collect();
+        Self { sequences, rows: rows.len(), places: self.places.clone(), ..*self }
+    }
+}
+
 /// The two networks of a leaf that compares them, and what each reads of some rows.
 struct Comparing {
     leaf: usize,
@@ -86,22 +113,46 @@ impl Comparing {
     }
 }
 
-/// What the leaves say of some rows: of an ensemble the mean, and what each member says.
-#[derive(Default)]
-struct Said {
-    values: Vec<Option<Vec<f64>>>,
-    /// Per leaf, per member; empty where there is but one.
-    members: Vec<Vec<Vec<f64>>>,
+/// Numbers of the leaves by row; an empty list where a leaf is not asked for. Of an ensemble's score all members' numbers.
+struct Known {
+    said: Vec<Vec<Vec<f64>>>,
+    heads: Vec<usize>,
 }
 
-/// What a network says about some rows, and which of its answers belongs to which leaf and row.
-struct Asking {
-    net: NetId,
-    sequences: Vec<TokenSequence>,
-    want: Want,
-    /// (leaf, the request of each row).
-    places: Vec<(usize, Vec<usize>)>,
-    gradient: bool,
+impl Known {
+    fn new(leaves: usize, rows: usize) -> Self {
+        Self { said: vec![vec![Vec::new(); rows]; leaves], heads: vec![1; leaves] }
+    }
+
+    /// Notes what a network said about some rows.
+    fn note(&mut self, asking: &Asking, rows: &[usize], leaves: &[Leaf], read: &Readout) {
+        for &(leaf, kind) in &asking.places {
+            let word = leaves[leaf].word;
+            self.heads[leaf] = if word == "score" { asking.heads } else { 1 };
+            for (place, &row) in rows.iter().enumerate() {
+                self.said[leaf][row] = answer(word, read, kind * asking.rows + place, asking.heads);
+            }
+        }
+    }
+
+    /// How many members the ensemble among the networks has; 1 without one.
+    fn members(&self) -> usize {
+        self.heads.iter().copied().max().unwrap_or(1)
+    }
+
+    /// As formulas take them: of an ensemble the mean, or one member's numbers.
+    fn of(&self, rows: &[usize], wanted: &[bool], member: Option<usize>) -> Vec<Option<Vec<f64>>> {
+        let row = |leaf: usize, row: usize| -> Vec<f64> {
+            let said = &self.said[leaf][row];
+            match member {
+                _ if self.heads[leaf] < 2 => said.clone(),
+                Some(member) => vec![said[member]],
+                None => vec![mean(said)],
+            }
+        };
+        let flat = |leaf: usize| rows.iter().flat_map(|&at| row(leaf, at)).collect();
+        (0..self.said.len()).map(|leaf| wanted[leaf].then(|| flat(leaf))).collect()
+    }
 }
 
 impl<'c> Learner<'c> {
@@ -141,11 +192,18 @@ impl<'c> Learner<'c> {
             members.push(Member { asked, name: name.to_owned(), net });
             Ok(())
         };
-        add(Asked::Model, "model", main)?;
+        add(Asked::Model, saved_state::MAIN, main)?;
         for trained in &compiled.trained {
             if let Trained::Network { name, start } = trained {
                 add(Asked::Trained(name.clone()), &format!("trained-{name}"), &Network::open(&context.network(start)?.path)?)?;
             }
+        }
+        if main.head == Head::Language && main.tokenizer.end().is_empty() {
+            context.warn(
+                "align::run::no_end_token",
+                "the tokenizer has no end token: answers are trained without an end",
+                Some("name one in the model's files, as `eos_token_id` of `config.json`".into()),
+            );
         }
         let states = compiled.start_states(&mut service)?;
         let numbers = compiled.start_numbers(&mut service)?;
@@ -189,16 +247,12 @@ impl<'c> Learner<'c> {
     /// When the device fails, a row has no value, or too many steps in a row have no finite gradient.
     pub fn step(&mut self, parts: &[(usize, &Fixed, &[usize])], all: bool) -> Result<StepReport, Failure> {
         let mut report = StepReport { lr: self.schedule.at(self.taken), ..StepReport::default() };
-        let mut numbers: BTreeMap<Arc<str>, Vec<f64>> = BTreeMap::new();
+        let mut whole = Outcome::default();
         for (source, fixed, rows) in parts {
             let outcome = self.pass(*source, fixed, rows, all, &mut report)?;
-            report.loss += outcome.loss;
-            report.clamped += outcome.clamped;
-            for (name, d) in outcome.numbers {
-                let sum = numbers.entry(name).or_insert_with(|| vec![0.0; d.len()]);
-                sum.iter_mut().zip(&d).for_each(|(sum, d)| *sum += d);
-            }
+            add(&mut whole, outcome);
         }
+        (report.loss, report.clamped) = (whole.loss, whole.clamped);
         let step = self.options.adam(report.lr);
         let mut applied = true;
         let mut squares = 0.0;
@@ -209,7 +263,7 @@ impl<'c> Learner<'c> {
         }
         report.grad_norm = squares.sqrt();
         self.taken += 1;
-        self.update_numbers(&numbers, &step);
+        self.update_numbers(&whole.numbers, &step);
         self.hopeless = if applied { 0 } else { self.hopeless + 1 };
         if self.hopeless >= HOPELESS {
             return Err(hopeless(format!("{HOPELESS} steps in a row had no finite gradient"))
@@ -229,94 +283,105 @@ impl<'c> Learner<'c> {
     }
 
     /// Forward, formula and backward over some rows of one source; gradients stay with the networks.
+    ///
+    /// Rows whose derivatives do not wait for others go forward and backward batch by batch, so that a step of any size
+    /// keeps one batch's activations and computes nothing twice.
     fn pass(&mut self, source: usize, fixed: &Fixed, rows: &[usize], all: bool, report: &mut StepReport) -> Result<Outcome, Failure> {
         let leaves = self.compiled.sources[source].leaves().to_vec();
         let wanted: Vec<bool> = leaves.iter().map(|leaf| all || leaf.loss || leaf.early).collect();
         let askings = self.askings(fixed, rows, &leaves, &wanted)?;
+        report.tokens += askings.iter().flat_map(|asking| &asking.sequences).map(TokenSequence::len).sum::<usize>();
+        let (live, plain): (Vec<Asking>, Vec<Asking>) = askings.into_iter().partition(|asking| asking.gradient);
+        let every: Vec<usize> = (0..rows.len()).collect();
         let comparings = self.comparings(fixed, rows, &leaves, &wanted)?;
-        let mut said = Said { values: vec![None; leaves.len()], members: vec![Vec::new(); leaves.len()] };
-        let mut passes: Vec<(Pass, usize)> = Vec::new();
-        for (at, asking) in askings.iter().enumerate() {
-            report.tokens += asking.sequences.iter().map(TokenSequence::len).sum::<usize>();
-            let temperature = self.service.temperature();
-            let mut engine = self.engine()?;
-            let read = if asking.gradient {
-                let (pass, read) = engine.forward(asking.net, &asking.sequences, asking.want, temperature)?;
-                passes.push((pass, at));
-                read
-            } else {
-                engine.readout(asking.net, &asking.sequences, asking.want, temperature)?
-            };
-            let heads = engine.spec(asking.net).scores;
-            said.take(asking, &leaves, &read, heads);
+        let parts = self.parts(&live, &leaves, fixed, rows)?;
+        let mut known = Known::new(leaves.len(), rows.len());
+        self.compare(&comparings, &mut known)?;
+        for asking in &plain {
+            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            known.note(asking, &every, &leaves, &read);
         }
-        for comparing in &comparings {
-            let kl = self.engine()?.divergence(comparing.sides(), self.service.temperature())?;
-            said.values[comparing.leaf] = Some(kl.iter().flat_map(|tokens| tokens.iter().copied()).collect());
+        let mut passes = Vec::new();
+        if let [whole] = &parts[..] {
+            passes = self.forward(&live, whole, &leaves, &mut known)?;
+        }
+        let early = known.of(&every, &wanted, None);
+        let step = self.compiled.sources[source].begin(fixed, rows, &self.states, &self.numbers, &early)?;
+        let mut outcome = Outcome::default();
+        let mut pulls: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
+        for part in &parts {
+            if parts.len() > 1 {
+                passes = self.forward(&live, part, &leaves, &mut known)?;
+            }
+            let source = &self.compiled.sources[source];
+            let own = match known.members() {
+                1 => vec![source.part(&step, part, &known.of(part, &wanted, None))?],
+                // the rows of an ensemble are one part
+                members => self.by_member(source, fixed, rows, (&leaves, &wanted), &known, members)?,
+            };
+            let here: Vec<usize> = part.iter().map(|&place| rows[place]).collect();
+            for (asking, pass) in passes.drain(..) {
+                let coefficients = coefficients(&asking, &leaves, fixed, &here, &own);
+                self.engine()?.backward(pass, &coefficients)?;
+            }
+            for own in own {
+                for comparing in &comparings {
+                    take_apart(&own, comparing.leaf, fixed, (part, &here), &mut pulls);
+                }
+                add(&mut outcome, own);
+            }
+        }
+        for comparing in comparings.iter().filter(|comparing| leaves[comparing.leaf].gradient) {
+            let own: Vec<Vec<f64>> = (0..rows.len()).map(|place| pulls.remove(&(comparing.leaf, place)).unwrap_or_default()).collect();
+            let own: Vec<Vec<f64>> = own
+                .into_iter()
+                .zip(rows)
+                .map(|(own, row)| if own.is_empty() { vec![0.0; fixed.length(comparing.leaf, *row)] } else { own })
+                .collect();
+            self.engine()?.divergence_backward(comparing.sides(), self.service.temperature(), &own)?;
         }
         let source = &self.compiled.sources[source];
-        let step = source.begin(fixed, rows, &self.states, &self.numbers, &said.values)?;
         if source.on().is_none() {
-            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &said.values)?;
+            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &known.of(&every, &wanted, None))?;
+            if self.compiled.under == Under::Train {
+                self.states = step.next_states().clone();
+            }
         }
-        let next = step.next_states().clone();
-        let outcomes = self.outcomes(source, fixed, rows, &leaves, said)?;
-        let main = source.on().is_none();
-        if main && self.compiled.under == Under::Train {
-            self.states = next;
-        }
-        for (pass, at) in passes {
-            let coefficients = coefficients(&askings[at], &leaves, fixed, rows, &outcomes);
-            self.engine()?.backward(pass, &coefficients)?;
-        }
-        let total = total(outcomes);
-        for comparing in comparings.iter().filter(|comparing| leaves[comparing.leaf].gradient) {
-            let Some(Some(flat)) = total.coefficients.get(comparing.leaf) else { continue };
-            let mut rest = &flat[..];
-            let own = |row: &usize| {
-                let (own, after) = rest.split_at(fixed.length(comparing.leaf, *row));
-                rest = after;
-                own.to_vec()
-            };
-            let coefficients: Vec<Vec<f64>> = rows.iter().map(own).collect();
-            self.engine()?.divergence_backward(comparing.sides(), self.service.temperature(), &coefficients)?;
-        }
-        Ok(total)
+        Ok(outcome)
     }
 
-    /// The objective's value and derivatives: of an ensemble, once for each member, each counting its share.
-    fn outcomes(&self, source: &Source, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], said: Said) -> Result<Vec<Outcome>, Failure> {
-        let heads = said.members.iter().map(Vec::len).max().unwrap_or(0);
-        if heads < 2 {
-            let step = source.begin(fixed, rows, &self.states, &self.numbers, &said.values)?;
-            let places: Vec<usize> = (0..rows.len()).collect();
-            return Ok(vec![source.part(&step, &places, &said.values)?]);
-        }
-        let mut outcomes = Vec::with_capacity(heads);
-        for head in 0..heads {
-            let draws = if self.options.bootstrap { self.draws(fixed, rows, head) } else { (0..rows.len()).collect() };
+    /// The objective once for each member of an ensemble, each counting its share: on the member's own scores and, with
+    /// `bootstrap`, on its own resample of the step's rows.
+    fn by_member(
+        &self,
+        source: &Source,
+        fixed: &Fixed,
+        rows: &[usize],
+        (leaves, wanted): (&[Leaf], &[bool]),
+        known: &Known,
+        members: usize,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let mut outcomes = Vec::with_capacity(members);
+        for member in 0..members {
+            let draws = if self.options.bootstrap { self.draws(fixed, rows, member) } else { (0..rows.len()).collect() };
             let picked: Vec<usize> = draws.iter().map(|place| rows[*place]).collect();
-            let own = |(leaf, values): (usize, &Option<Vec<f64>>)| {
-                let values = said.members[leaf].get(head).or(values.as_ref())?;
-                let lengths: Vec<usize> =
-                    rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
-                Some(draws.iter().flat_map(|place| &values[start(&lengths, *place)..][..lengths[*place]]).copied().collect::<Vec<f64>>())
-            };
-            let values: Vec<Option<Vec<f64>>> = said.values.iter().enumerate().map(own).collect();
+            let values = known.of(&draws, wanted, Some(member));
             let step = source.begin(fixed, &picked, &self.states, &self.numbers, &values)?;
             let places: Vec<usize> = (0..picked.len()).collect();
             let mut outcome = source.part(&step, &places, &values)?;
-            outcome.scale(1.0 / count(heads));
+            outcome.scale(1.0 / count(members));
             for (leaf, coefficients) in outcome.coefficients.iter_mut().enumerate() {
                 let Some(drawn) = coefficients else { continue };
+                // what a row that was drawn twice is owed, it gets twice
                 let lengths: Vec<usize> =
                     rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
+                let start = |place: usize| lengths[..place].iter().sum::<usize>();
                 let mut whole = vec![0.0; lengths.iter().sum()];
                 let mut from = 0;
-                for place in &draws {
-                    let own = &mut whole[start(&lengths, *place)..][..lengths[*place]];
+                for &place in &draws {
+                    let own = &mut whole[start(place)..][..lengths[place]];
                     own.iter_mut().zip(&drawn[from..]).for_each(|(sum, d)| *sum += d);
-                    from += lengths[*place];
+                    from += lengths[place];
                 }
                 *drawn = whole;
             }
@@ -327,16 +392,16 @@ impl<'c> Learner<'c> {
 
     /// Places of rows as one member's bootstrap has them: each so often as a Poisson draw by the member and what the row
     /// holds says, the same in every epoch.
-    fn draws(&self, fixed: &Fixed, rows: &[usize], head: usize) -> Vec<usize> {
+    fn draws(&self, fixed: &Fixed, rows: &[usize], member: usize) -> Vec<usize> {
         let key = self.context.stage_key();
-        let head = u32::try_from(head).expect("few members");
-        let times = |place: &usize| {
-            let name = short(&cells(&(0..fixed.leaves()).map(|leaf| fixed.sequence(leaf, rows[*place])).collect::<Vec<Cell>>()));
+        let member = u32::try_from(member).expect("few members");
+        let times = |place: usize| {
+            let name = short(&cells(&(0..fixed.leaves()).map(|leaf| fixed.sequence(leaf, rows[place])).collect::<Vec<Cell>>()));
             let [high, low] = crate::chance::halves(name);
-            let word = crate::chance::uniform(key, [high, low, 0x626f_6f74, head]);
+            let word = crate::chance::uniform(key, [high, low, 0x626f_6f74, member]);
             poisson(crate::chance::unit(word[0], word[1]))
         };
-        (0..rows.len()).flat_map(|place| std::iter::repeat_n(place, times(&place))).collect()
+        (0..rows.len()).flat_map(|place| std::iter::repeat_n(place, times(place))).collect()
     }
 
     /// What the leaves that compare two networks read of some rows.
@@ -356,30 +421,95 @@ impl<'c> Learner<'c> {
         Ok(comparings)
     }
 
+    /// Notes how far networks are apart on every row. Nothing is kept for the backward, which computes it again.
+    fn compare(&self, comparings: &[Comparing], known: &mut Known) -> Result<(), Failure> {
+        for comparing in comparings {
+            let kl = self.engine()?.divergence(comparing.sides(), self.service.temperature())?;
+            for (row, tokens) in kl.iter().enumerate() {
+                known.said[comparing.leaf][row] = tokens.to_vec();
+            }
+        }
+        Ok(())
+    }
+
+    /// Forward over some of a step's rows, noting what the networks say.
+    fn forward(&self, live: &[Asking], part: &[usize], leaves: &[Leaf], known: &mut Known) -> Result<Vec<(Asking, Pass)>, Failure> {
+        let mut passes = Vec::with_capacity(live.len());
+        for asking in live {
+            let asking = asking.about(part);
+            let (pass, read) = self.engine()?.forward(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            known.note(&asking, part, leaves, &read);
+            passes.push((asking, pass));
+        }
+        Ok(passes)
+    }
+
+    /// The step's rows in as many parts as they can be computed in, one after the other: rows in one batch of a network
+    /// stay together, as do those that a gradient looks across. All in one where the losses wait for a live number.
+    fn parts(&self, live: &[Asking], leaves: &[Leaf], fixed: &Fixed, rows: &[usize]) -> Result<Vec<Vec<usize>>, Failure> {
+        let early = |asking: &Asking| asking.places.iter().any(|(leaf, _)| leaves[*leaf].early);
+        if live.is_empty()
+            || live.iter().any(early)
+            || live.iter().any(|asking| asking.heads > 1)
+            || leaves.iter().any(|l| l.early && l.other.is_some())
+        {
+            return Ok(vec![(0..rows.len()).collect()]);
+        }
+        let mut together = UnionFind::new(rows.len());
+        for asking in live {
+            let batches = self.engine()?.batches(asking.net, &asking.sequences, asking.want);
+            let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+            for (request, batch) in batches.into_iter().enumerate() {
+                let row = request % asking.rows;
+                together.union(*first.entry(batch).or_insert(row), row);
+            }
+        }
+        let places: BTreeMap<usize, usize> = rows.iter().enumerate().map(|(place, row)| (*row, place)).collect();
+        for block in fixed.blocks().iter().filter(|block| block.len() > 1) {
+            let here: Vec<usize> = block.iter().filter_map(|row| places.get(row).copied()).collect();
+            for pair in here.windows(2) {
+                together.union(pair[0], pair[1]);
+            }
+        }
+        let mut parts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        (0..rows.len()).for_each(|place| parts.entry(together.find(place)).or_default().push(place));
+        let mut parts: Vec<Vec<usize>> = parts.into_values().collect();
+        parts.sort();
+        Ok(parts)
+    }
+
     /// Sorts leaves by network, and within one by whether a gradient goes back; equal sequences are asked once.
     fn askings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Asking>, Failure> {
         let mut askings: Vec<Asking> = Vec::new();
         for (at, leaf) in leaves.iter().enumerate().filter(|(at, leaf)| wanted[*at] && leaf.other.is_none()) {
             let net = self.members.iter().find(|m| m.asked == leaf.network).expect("leaves belong to trained networks").net;
             // entropy of a sequence that is trained on comes out of the same pass
-            let gradient = leaves
-                .iter()
-                .zip(wanted)
-                .any(|(other, on)| *on && other.gradient && other.network == leaf.network && other.sequence == leaf.sequence);
+            let gradient = leaves.iter().zip(wanted).any(|(other, on)| {
+                *on && other.gradient && other.other.is_none() && other.network == leaf.network && other.sequence == leaf.sequence
+            });
+            let heads = self.engine()?.spec(net).scores;
             let place = askings.iter().position(|a| a.net == net && a.gradient == gradient).unwrap_or_else(|| {
-                askings.push(Asking { net, sequences: Vec::new(), want: Want::default(), places: Vec::new(), gradient });
+                askings.push(Asking {
+                    net,
+                    sequences: Vec::new(),
+                    rows: rows.len(),
+                    want: Want::default(),
+                    places: Vec::new(),
+                    gradient,
+                    heads,
+                });
                 askings.len() - 1
             });
-            let known = askings[place].places.iter().find(|(other, _)| leaves[*other].sequence == leaf.sequence).map(|(_, r)| r.clone());
-            let requests = match known {
-                Some(requests) => requests,
+            let known = askings[place].places.iter().find(|(other, _)| leaves[*other].sequence == leaf.sequence).map(|(_, kind)| *kind);
+            let kind = match known {
+                Some(kind) => kind,
                 None => {
-                    let begin = askings[place].sequences.len();
+                    let kind = askings[place].sequences.len() / rows.len();
                     for row in rows {
                         let tokens = self.service.sequence(&fixed.sequence(at, *row))?;
                         askings[place].sequences.push(tokens);
                     }
-                    (begin..begin + rows.len()).collect()
+                    kind
                 }
             };
             let want = &mut askings[place].want;
@@ -389,7 +519,7 @@ impl<'c> Learner<'c> {
                 "value" => want.value = true,
                 _ => want.score = true,
             }
-            askings[place].places.push((at, requests));
+            askings[place].places.push((at, kind));
         }
         Ok(askings)
     }
@@ -419,19 +549,16 @@ impl<'c> Learner<'c> {
         let fixed = self.fixed(0, table)?;
         let rows: Vec<usize> = (0..table.len()).collect();
         let leaves = self.compiled.sources[0].leaves().to_vec();
-        let askings = self.askings(&fixed, &rows, &leaves, &vec![true; leaves.len()])?;
-        let comparings = self.comparings(&fixed, &rows, &leaves, &vec![true; leaves.len()])?;
-        let mut said = Said { values: vec![None; leaves.len()], members: vec![Vec::new(); leaves.len()] };
+        let wanted = vec![true; leaves.len()];
+        let askings = self.askings(&fixed, &rows, &leaves, &wanted)?;
+        let comparings = self.comparings(&fixed, &rows, &leaves, &wanted)?;
+        let mut known = Known::new(leaves.len(), rows.len());
+        self.compare(&comparings, &mut known)?;
         for asking in &askings {
             let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
-            let heads = self.engine()?.spec(asking.net).scores;
-            said.take(asking, &leaves, &read, heads);
+            known.note(asking, &rows, &leaves, &read);
         }
-        for comparing in &comparings {
-            let kl = self.engine()?.divergence(comparing.sides(), self.service.temperature())?;
-            said.values[comparing.leaf] = Some(kl.iter().flat_map(|tokens| tokens.iter().copied()).collect());
-        }
-        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &said.values)?)
+        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &known.of(&rows, &wanted, None))?)
     }
 
     /// The main network on the device, and its tokenizer.
@@ -517,38 +644,9 @@ fn hopeless(message: String) -> Failure {
     Failure::new("align::run::not_finite", message).help("lower `lr`, or look for a logarithm or division of 0 in the objective")
 }
 
-impl Said {
-    /// Sorts a network's answers by leaf.
-    fn take(&mut self, asking: &Asking, leaves: &[Leaf], read: &Readout, heads: usize) {
-        for (leaf, requests) in &asking.places {
-            let word = leaves[*leaf].word;
-            self.values[*leaf] = Some(requests.iter().flat_map(|request| answer(word, read, *request, heads)).collect());
-            if word == "score" && heads > 1 {
-                let member = |head: usize| requests.iter().map(|request| read.score[request * heads + head]).collect();
-                self.members[*leaf] = (0..heads).map(member).collect();
-            }
-        }
-    }
-}
-
-/// A network's answer to one request, as a leaf's numbers; of several scores their mean.
-fn answer(word: &str, read: &Readout, request: usize, heads: usize) -> Vec<f64> {
-    match word {
-        "logp" => read.logp[request].to_vec(),
-        "entropy" => read.entropy[request].to_vec(),
-        "value" => read.value[request].to_vec(),
-        _ => vec![mean(&read.score[request * heads..(request + 1) * heads])],
-    }
-}
-
-/// Where a row's numbers begin.
-fn start(lengths: &[usize], place: usize) -> usize {
-    lengths[..place].iter().sum()
-}
-
 #[expect(clippy::cast_precision_loss, reason = "few members")]
-fn count(heads: usize) -> f64 {
-    heads as f64
+fn count(members: usize) -> f64 {
+    members as f64
 }
 
 /// A Poisson draw of mean 1 from a uniform number.
@@ -564,38 +662,60 @@ fn poisson(uniform: f64) -> usize {
     }
 }
 
-/// A step's value and derivatives, the members of an ensemble put together.
-fn total(outcomes: Vec<Outcome>) -> Outcome {
-    let mut outcomes = outcomes.into_iter();
-    let mut total = outcomes.next().unwrap_or_default();
-    for outcome in outcomes {
-        total.add(&outcome);
+/// Notes the derivatives by one leaf of a part's rows, row by row.
+fn take_apart(
+    outcome: &Outcome,
+    leaf: usize,
+    fixed: &Fixed,
+    (places, rows): (&[usize], &[usize]),
+    pulls: &mut BTreeMap<(usize, usize), Vec<f64>>,
+) {
+    let Some(Some(flat)) = outcome.coefficients.get(leaf) else { return };
+    let mut from = 0;
+    for (place, row) in places.iter().zip(rows) {
+        let length = fixed.length(leaf, *row);
+        let sum = pulls.entry((leaf, *place)).or_insert_with(|| vec![0.0; length]);
+        sum.iter_mut().zip(&flat[from..from + length]).for_each(|(sum, d)| *sum += d);
+        from += length;
     }
-    total
 }
 
-/// The derivatives by a network's answers, from those by the leaves: one outcome, or one for each member of an ensemble.
+/// A network's answer to one request, as a leaf's numbers; of an ensemble every member's score.
+fn answer(word: &str, read: &Readout, request: usize, heads: usize) -> Vec<f64> {
+    match word {
+        "logp" => read.logp[request].to_vec(),
+        "entropy" => read.entropy[request].to_vec(),
+        "value" => read.value[request].to_vec(),
+        _ => read.score[request * heads..(request + 1) * heads].to_vec(),
+    }
+}
+
+/// Adds a part's share to the step's.
+fn add(outcome: &mut Outcome, part: Outcome) {
+    outcome.loss += part.loss;
+    outcome.clamped += part.clamped;
+    for (name, d) in part.numbers {
+        let sum = outcome.numbers.entry(name).or_insert_with(|| vec![0.0; d.len()]);
+        sum.iter_mut().zip(&d).for_each(|(sum, d)| *sum += d);
+    }
+}
+
+/// The derivatives by a network's answers, from those by the leaves: of one outcome, or of one for each member of an ensemble.
 fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcomes: &[Outcome]) -> Coefficients {
     let mut coefficients = Coefficients::default();
     let count = asking.sequences.len();
-    for (leaf, requests) in &asking.places {
-        let word = leaves[*leaf].word;
+    for &(leaf, kind) in &asking.places {
+        let (word, requests) = (leaves[leaf].word, kind * asking.rows..(kind + 1) * asking.rows);
         if word == "score" {
-            coefficients.score.resize(count * outcomes.len(), 0.0);
-            for (head, outcome) in outcomes.iter().enumerate() {
-                let Some(Some(flat)) = outcome.coefficients.get(*leaf) else { continue };
-                requests.iter().zip(flat).for_each(|(request, d)| coefficients.score[request * outcomes.len() + head] += d);
+            coefficients.score.resize(count * asking.heads, 0.0);
+            for (member, outcome) in outcomes.iter().enumerate() {
+                let Some(Some(flat)) = outcome.coefficients.get(leaf) else { continue };
+                let member = if asking.heads > 1 { member } else { 0 };
+                requests.clone().zip(flat).for_each(|(request, d)| coefficients.score[request * asking.heads + member] += d);
             }
             continue;
         }
-        let mut sum: Option<Vec<f64>> = None;
-        for flat in outcomes.iter().filter_map(|outcome| outcome.coefficients.get(*leaf)?.as_ref()) {
-            match &mut sum {
-                None => sum = Some(flat.clone()),
-                Some(sum) => sum.iter_mut().zip(flat).for_each(|(sum, d)| *sum += d),
-            }
-        }
-        let Some(flat) = sum else { continue };
+        let Some(flat) = summed(outcomes, leaf) else { continue };
         let into = match word {
             "logp" => &mut coefficients.logp,
             "entropy" => &mut coefficients.entropy,
@@ -603,18 +723,56 @@ fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize],
         };
         into.resize(count, Vec::new());
         let mut from = 0;
-        for (request, row) in requests.iter().zip(rows) {
-            let length = fixed.length(*leaf, *row);
-            into[*request] = flat[from..from + length].to_vec();
+        for (request, row) in requests.zip(rows) {
+            let length = fixed.length(leaf, *row);
+            into[request] = flat[from..from + length].to_vec();
             from += length;
         }
     }
     coefficients
 }
 
+/// The derivatives by one leaf, those of all members together.
+fn summed(outcomes: &[Outcome], leaf: usize) -> Option<Vec<f64>> {
+    let mut each = outcomes.iter().filter_map(|outcome| outcome.coefficients.get(leaf)?.as_ref());
+    let mut sum = each.next()?.clone();
+    for more in each {
+        sum.iter_mut().zip(more).for_each(|(sum, d)| *sum += d);
+    }
+    Some(sum)
+}
+
 /// A cell as a metric of the log: its mean.
 pub fn logged(metrics: &[Metric]) -> Vec<(Arc<str>, f64)> {
     metrics.iter().map(|m| (m.name.clone(), m.estimate.map_or_else(|| m.mean(), |e| e.mean))).collect()
+}
+
+/// 95 % intervals of metrics over the rows of one step, as `name.lower95` and `name.upper95`: the error of a mean of whole
+/// rows (tokens of one row are not independent). A curve without them does not say how much of it is chance.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+pub fn intervals(metrics: &[Metric]) -> Vec<(Arc<str>, f64)> {
+    use crate::value::estimate::Z95;
+    let mut found = Vec::new();
+    for metric in metrics {
+        let bounds = match metric.estimate {
+            Some(known) => Some((known.lower95, known.upper95)),
+            None => {
+                let (mean, mut off) = (metric.mean(), BTreeMap::<usize, f64>::new());
+                for (row, x) in metric.rows.iter().zip(&metric.values) {
+                    *off.entry(*row).or_default() += x - mean;
+                }
+                let (rows, n) = (off.len() as f64, metric.values.len() as f64);
+                (rows > 1.0).then(|| {
+                    let half = Z95 * (off.values().map(|d| d * d).sum::<f64>() * rows / (rows - 1.0)).sqrt() / n;
+                    (mean - half, mean + half)
+                })
+            }
+        };
+        if let Some((lower, upper)) = bounds.filter(|(lower, upper)| lower.is_finite() && upper.is_finite()) {
+            found.extend([(format!("{}.lower95", metric.name).into(), lower), (format!("{}.upper95", metric.name).into(), upper)]);
+        }
+    }
+    found
 }
 
 /// A metric with its interval: Wilson's for shares, resampled by row otherwise.

@@ -7,8 +7,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::primitive::Primitive;
 use super::product::Product;
+use crate::data::fault::Faults;
 use crate::data::overlap::repeated_rows;
-use crate::data::{ReadError, read};
+use crate::data::{ReadError, read, read_fitting};
 use crate::diagnostic::{counted, grouped, verb};
 use crate::recipe::checked::Arg;
 use crate::recipe::types::{Row, Type};
@@ -24,7 +25,19 @@ impl Primitive for LoadData {
 
     fn run(&self, call: &Call<'_>, context: &Context<'_>) -> Result<Product, Failure> {
         let written = call.get::<PathBuf>("path")?;
-        let table = read(&context.path(&written), &asked(call), call.get("rows")?).map_err(|error| failure(&error, &written))?;
+        let (path, row, most) = (context.path(&written), asked(call), call.get("rows")?);
+        let read = match call.get::<String>("unfit")?.as_str() {
+            "drop" => read_fitting(&path, &row, most),
+            _ => read(&path, &row, most).map(|table| (table, Faults::default())),
+        };
+        let (table, unfit) = read.map_err(|error| failure(&error, &written))?;
+        if unfit.rows > 0 {
+            let (count, verb) = (counted(unfit.rows, "row"), verb(unfit.rows, "is", "are"));
+            let error = ReadError::Faults { path, faults: unfit, asked: row };
+            let first = error.diagnostics(&written.display().to_string()).into_iter().next().expect("an error has a diagnostic");
+            let message = format!("{count} of `{}` {verb} of another type and {verb} left out", written.display());
+            context.warn("align::data::unfit_rows", message, Some(format!("the first: {}", first.message)));
+        }
         let repeated = repeated_rows(&table);
         if repeated > 0 && !table.columns.is_empty() {
             let message = format!(

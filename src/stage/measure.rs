@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::call::{Call, Columns};
 use super::context::Context;
+use super::detail::Detail;
 use super::evaluate::Evaluator;
 use super::failure::Failure;
 use super::primitive::Primitive;
@@ -48,10 +49,18 @@ impl Primitive for Measure {
         let by = call.get::<Option<Formula>>("by")?;
         let by = by.map(|by| evaluator.column(&by, &table)).transpose()?.map(|cells| groups(&cells));
         let [high, low] = context.stage_key();
-        let mut measure = Measured { table: &table, evaluator, by, seed: u64::from(high) << 32 | u64::from(low) };
-        let metrics = call.get::<Columns>("metrics")?.into_iter();
-        let metrics = metrics.map(|(name, formula)| Ok((name, Item::Value(Cell::Estimate(measure.metric(&formula)?)))));
-        Ok(Product::record(metrics.collect::<Result<Vec<_>, Failure>>()?))
+        let mut measure = Measured { table: &table, evaluator, by, seen: None, seed: u64::from(high) << 32 | u64::from(low) };
+        let mut metrics = Vec::new();
+        let mut detail = Detail::new("rows");
+        for (name, formula) in call.get::<Columns>("metrics")? {
+            let estimate = measure.metric(&formula)?;
+            let values = measure.seen.take().unwrap_or_default();
+            let share = values.iter().all(|x| *x == 0.0 || *x == 1.0);
+            detail.put(&name, &values, share, None);
+            metrics.push((name, Item::Value(Cell::Estimate(estimate))));
+        }
+        detail.write(context.folder())?;
+        Ok(Product::record(metrics))
     }
 }
 
@@ -59,6 +68,8 @@ struct Measured<'c> {
     table: &'c Table,
     evaluator: Evaluator<'c>,
     by: Option<Vec<Vec<usize>>>,
+    /// What the last mean was taken of.
+    seen: Option<Vec<f64>>,
     seed: u64,
 }
 
@@ -81,7 +92,7 @@ impl Measured<'_> {
     }
 
     /// The mean of the numbers in some rows.
-    fn of_rows(&self, cells: &[Cell], rows: Vec<usize>) -> Result<Estimate, Failure> {
+    fn of_rows(&mut self, cells: &[Cell], rows: Vec<usize>) -> Result<Estimate, Failure> {
         let (mut values, mut row_of) = (Vec::new(), Vec::new());
         for row in rows {
             let numbers = numbers(&cells[row]).ok_or_else(|| not_a_number(&cells[row], Some(row)))?;
@@ -95,7 +106,9 @@ impl Measured<'_> {
             }
             None => None,
         };
-        Ok(Estimate::of_values(&values, by.as_deref(), self.seed))
+        let estimate = Estimate::of_values(&values, by.as_deref(), self.seed);
+        self.seen = Some(values);
+        Ok(estimate)
     }
 
     /// A number over all rows.

@@ -64,7 +64,8 @@ impl Options {
     /// The learning rate over `updates` optimiser steps. The first step of a warm-up is not lost on a rate of 0.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of few steps")]
     pub fn schedule(&self, updates: u64) -> Schedule {
-        let warmup = (self.warmup * updates as f64).ceil() as u64;
+        // the first step of a warm-up is at 0: a single step would learn nothing
+        let warmup = ((self.warmup * updates as f64).ceil() as u64).min(updates.saturating_sub(1));
         Schedule { peak: self.lr, floor: 0.0, decay: self.decay, warmup, total: updates }
     }
 

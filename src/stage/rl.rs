@@ -19,8 +19,9 @@ use super::adapter;
 use super::batches::{Groups, cut, shuffled};
 use super::call::{Call, Columns};
 use super::context::Context;
+use super::detail::Detail;
 use super::failure::Failure;
-use super::learner::{Learner, estimate, logged};
+use super::learner::{Learner, estimate, intervals, logged};
 use super::options::Options;
 use super::primitive::Primitive;
 use super::product::{Item, Product};
@@ -95,6 +96,7 @@ impl Primitive for Rl {
         rollouts.learner.conclude()?;
         let seed = u64::from(context.stage_key()[0]);
         let mut product = adapter::keep(&rollouts.learner.network()?, context)?.with("rollouts", Item::Table(Arc::new(last.table)));
+        Detail::new("last rollout").with(&last.metrics).write(context.folder())?;
         for metric in &last.metrics {
             product = product.with(metric.name.clone(), Item::Value(estimate(metric, seed)));
         }
@@ -203,6 +205,7 @@ impl<'r, 'c> Rollouts<'r, 'c> {
         line.push(("clamped".into(), clamped as f64));
         line.push(("tokens_per_second".into(), rate));
         line.extend(seen);
+        line.extend(intervals(&metrics));
         self.context.log(step + 1, line);
         Ok(Rollout { table, metrics })
     }

@@ -2,9 +2,14 @@
 
 use std::path::Path;
 
-use crate::model::{ModelError, TensorFile, Tensors, TrainState, write_tensors};
+use crate::model::{Adapter, ModelError, Network, TensorFile, Tensors, TrainState, write_tensors};
 
+use super::call::Call;
 use super::failure::Failure;
+use super::options::Options;
+
+/// The name of the network that a stage hands on.
+pub const MAIN: &str = "model";
 
 /// Writes a network's state as `<name>.safetensors` into `folder`.
 ///
@@ -31,6 +36,19 @@ pub fn read(folder: &Path, name: &str, steps: u64) -> Result<TrainState, Failure
         names.iter().map(|n| file.read(n)).collect()
     };
     Ok(TrainState { weights: all("weights.")?, first: all("first.")?, second: all("second.")?, steps })
+}
+
+/// What a stage was training when it wrote a checkpoint: `base` is the network it began with.
+///
+/// # Errors
+/// When the checkpoint is damaged, or of another network.
+pub fn network(call: &Call<'_>, base: &Network, checkpoint: &Path) -> Result<Network, Failure> {
+    let begun = match Options::new(call)?.adapter {
+        // their numbers are in the checkpoint
+        Some(spec) => base.with_adapter(Adapter::new(base, spec, [0, 0], 0)?),
+        None => base.clone(),
+    };
+    Ok(begun.restored(&read(checkpoint, MAIN, 0)?)?)
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ use super::adapter;
 use super::batches::{Groups, every, shuffled};
 use super::call::Call;
 use super::context::Context;
+use super::detail::Detail;
 use super::failure::Failure;
-use super::learner::{Learner, StepReport, estimate, logged};
+use super::learner::{Learner, StepReport, estimate, intervals, logged};
 use super::options::Options;
 use super::primitive::Primitive;
 use super::product::{Item, Product};
@@ -71,8 +72,10 @@ impl Primitive for Train {
         let mut product = adapter::keep(&learner.network()?, context)?;
         if let Some(eval) = &args.eval {
             let seed = u64::from(context.stage_key()[0]);
-            for metric in learner.measure(&*context.table(eval)?)? {
-                product = product.with(metric.name.clone(), Item::Value(estimate(&metric, seed)));
+            let metrics = learner.measure(&*context.table(eval)?)?;
+            Detail::new("eval").with(&metrics).write(context.folder())?;
+            for metric in &metrics {
+                product = product.with(metric.name.clone(), Item::Value(estimate(metric, seed)));
             }
         }
         context.progress(Progress { step: steps, total: Some(steps), memory: learner.memory(), ..Progress::default() });
@@ -198,6 +201,7 @@ pub fn tell(context: &Context<'_>, learner: &Learner<'_>, report: &StepReport, s
     line.extend([("grad_norm".into(), report.grad_norm), ("lr".into(), report.lr), ("clamped".into(), report.clamped as f64)]);
     line.push(("tokens_per_second".into(), rate));
     line.extend(logged(&report.metrics));
+    line.extend(intervals(&report.metrics));
     context.log(step, line);
 }
 

@@ -134,12 +134,8 @@ fn check_loss(engine: &mut Engine, net: NetId, section: &Value, tolerance: Toler
 /// Gradients as files hold their tensors, which is what `transformers` differentiates by; those of adapters as they are.
 fn named_gradients(engine: &mut Engine, net: NetId) -> Vec<(String, Vec<f32>)> {
     let gradients = engine.gradients(net).expect("gradients");
-    let (spec, head) = (engine.spec(net).clone(), engine.head(net));
-    if engine.parameters(net).len() != spec.parameters(head).len() {
-        return engine.parameters(net).iter().map(|p| p.name.clone()).zip(gradients).collect();
-    }
     let join = |tensor: &Stored| tensor.join(&tensor.parts.iter().map(|part| &gradients[*part][..]).collect::<Vec<_>>());
-    spec.stored(head).iter().map(|tensor| (tensor.name.clone(), join(tensor))).collect()
+    engine.spec(net).stored_of(engine.parameters(net)).iter().map(|tensor| (tensor.name.clone(), join(tensor))).collect()
 }
 
 fn check_gradients(engine: &mut Engine, net: NetId, section: &Value, tolerance: Tolerance) {

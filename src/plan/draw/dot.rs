@@ -2,19 +2,17 @@
 
 use std::fmt::Write as _;
 
-use crate::formula::expr::StageId;
+use super::sketch::Sketch;
 
-use super::super::Plan;
-use super::lines;
-
-pub(super) fn dot(plan: &Plan) -> String {
-    let mut text = format!("digraph \"{}\" {{\n    node [shape=box, style=rounded, fontname=\"sans-serif\"]\n", escaped(&plan.recipe));
-    for at in (0..plan.nodes.len()).map(StageId) {
-        let (name, how) = lines(plan, at);
-        writeln!(text, "    s{} [label=\"{}\\n{}\"]", at.0, escaped(&name), escaped(&how)).expect("text grows");
+pub(super) fn dot(sketch: &Sketch) -> String {
+    let mut text = format!("digraph \"{}\" {{\n    node [shape=box, style=rounded, fontname=\"sans-serif\"]\n", escaped(&sketch.title));
+    for (at, block) in sketch.blocks.iter().enumerate() {
+        let lines = [&block.name, &block.how, &block.numbers].into_iter().filter(|line| !line.is_empty());
+        let label = lines.map(|line| escaped(line)).collect::<Vec<_>>().join("\\n");
+        writeln!(text, "    s{at} [label=\"{label}\"]").expect("text grows");
     }
-    for (from, to) in plan.graph.edges() {
-        writeln!(text, "    s{} -> s{}", from.0, to.0).expect("text grows");
+    for (from, to) in &sketch.arrows {
+        writeln!(text, "    s{from} -> s{to}").expect("text grows");
     }
     text + "}\n"
 }

@@ -2,21 +2,21 @@
 
 use std::fmt::Write as _;
 
-use crate::formula::expr::StageId;
+use super::sketch::Sketch;
 
-use super::super::Plan;
-use super::{class, lines};
+const CLASSES: &str = "    classDef cached stroke:#3a8f66\n    classDef made stroke:#3a8f66\n    classDef resume stroke:#2b6cb0\n    classDef run stroke:#2b6cb0\n    classDef failed stroke:#c2412d\n    classDef maybe stroke-dasharray:4\n    classDef skip opacity:0.5\n";
 
-pub(super) fn mermaid(plan: &Plan) -> String {
+pub(super) fn mermaid(sketch: &Sketch) -> String {
     let mut text = "flowchart TD\n".to_owned();
-    for at in (0..plan.nodes.len()).map(StageId) {
-        let (name, how) = lines(plan, at);
-        writeln!(text, "    s{}[\"{}<br>{}\"]:::{}", at.0, escaped(&name), escaped(&how), class(plan.node(at).state)).expect("text grows");
+    for (at, block) in sketch.blocks.iter().enumerate() {
+        let lines = [&block.name, &block.how, &block.numbers].into_iter().filter(|line| !line.is_empty());
+        let label = lines.map(|line| escaped(line)).collect::<Vec<_>>().join("<br>");
+        writeln!(text, "    s{at}[\"{label}\"]:::{}", block.class).expect("text grows");
     }
-    for (from, to) in plan.graph.edges() {
-        writeln!(text, "    s{} --> s{}", from.0, to.0).expect("text grows");
+    for (from, to) in &sketch.arrows {
+        writeln!(text, "    s{from} --> s{to}").expect("text grows");
     }
-    text + "    classDef cached stroke:#3a7\n    classDef resume stroke:#c80\n    classDef run stroke:#27c\n    classDef maybe stroke-dasharray:4\n    classDef skip opacity:0.5\n"
+    text + CLASSES
 }
 
 fn escaped(text: &str) -> String {

@@ -2,88 +2,112 @@
 
 use std::fmt::Write as _;
 
-use crate::formula::expr::StageId;
+use super::layout::layout;
+use super::sketch::{Block, Sketch};
 
-use super::super::Plan;
-use super::layers::layers;
-use super::{class, lines};
-
-const HEIGHT: f64 = 44.0;
-const GAP: f64 = 24.0;
-const ROW: f64 = 96.0;
+const MARGIN: f64 = 12.0;
+const GAP: f64 = 16.0;
+/// From the top of a row to the top of the next.
+const ROW: f64 = 78.0;
+const LOW: f64 = 40.0;
+const HIGH: f64 = 54.0;
 /// Width of a character in the two sizes of text.
-const LARGE: f64 = 8.0;
-const SMALL: f64 = 6.2;
+const LARGE: f64 = 7.3;
+const SMALL: f64 = 5.5;
 
 const STYLE: &str = "\
-    text { font: 13px system-ui, sans-serif; fill: #1b1f24; text-anchor: middle } .how { font-size: 10.5px; fill: #59636e }\n\
-    rect { fill: #fff; stroke: #8c959f; stroke-width: 1.5 } path { fill: none; stroke: #afb8c1; stroke-width: 1.2 }\n\
-    .cached rect { stroke: #2da44e } .resume rect { stroke: #bf8700 } .run rect { stroke: #0969da }\n\
-    .maybe rect { stroke-dasharray: 5 3 } .skip { opacity: .5 }\n\
-    @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .how { fill: #9198a1 } rect { fill: #161b22 } path { stroke: #484f58 } }\n";
+    .graph text { font: 500 12.5px ui-sans-serif, system-ui, sans-serif; fill: #1c2024; text-anchor: middle }\n\
+    .graph .how, .graph .numbers { font-size: 10px; font-weight: 400; fill: #60646c } .graph .numbers { fill: #1c2024; font-variant-numeric: tabular-nums }\n\
+    .graph rect { fill: #fcfcfd; stroke: #b9bbc6; stroke-width: 1 } .graph path { fill: none; stroke: #c3c6cf; stroke-width: 1.1 } .graph marker path { fill: #c3c6cf; stroke: none }\n\
+    .graph .bar { stroke: none; fill: #b9bbc6 } .graph .made .bar, .graph .cached .bar { fill: #3a8f66 } .graph .cached .bar { opacity: .45 }\n\
+    .graph .run .bar, .graph .resume .bar, .graph .running .bar { fill: #2b6cb0 } .graph .failed .bar { fill: #c2412d } .graph .failed rect:first-child { stroke: #c2412d }\n\
+    .graph .maybe rect:first-child, .graph .left rect:first-child, .graph .blocked rect:first-child { stroke-dasharray: 4 3 } .graph .skip, .graph .skipped { opacity: .5 }\n\
+    @media (prefers-color-scheme: dark) { .graph text, .graph .numbers { fill: #e6e8ec } .graph .how { fill: #9ba1ab } .graph rect { fill: #1b1e23; stroke: #4b515b } .graph path { stroke: #4b515b } .graph marker path { fill: #4b515b } }\n";
 
-struct Place {
-    x: f64,
-    y: f64,
-    width: f64,
-}
-
-pub(super) fn svg(plan: &Plan) -> String {
-    let rows = layers(plan);
-    let widths: Vec<f64> = (0..plan.nodes.len()).map(|at| width(plan, StageId(at))).collect();
-    let row_width = |row: &Vec<StageId>| row.iter().map(|s| widths[s.0] + GAP).sum::<f64>();
-    let total = rows.iter().map(row_width).fold(0.0, f64::max) + GAP;
-    let mut places: Vec<Place> = widths.iter().map(|width| Place { x: 0.0, y: 0.0, width: *width }).collect();
-    let mut y = GAP;
-    for row in &rows {
-        let mut x = (total - row_width(row) + GAP) / 2.0;
-        for stage in row {
-            places[stage.0] = Place { x, y, width: widths[stage.0] };
-            x += widths[stage.0] + GAP;
-        }
-        y += ROW;
+/// The picture.
+pub fn svg(sketch: &Sketch) -> String {
+    let widths: Vec<f64> = sketch.blocks.iter().map(width).collect();
+    let laid = layout(sketch, &widths, GAP);
+    let (total, height) = (laid.width + 2.0 * MARGIN, real(laid.rows.max(1) - 1) * ROW + HIGH + 2.0 * MARGIN);
+    let title = escaped(&sketch.title);
+    let mut text = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"graph\" viewBox=\"0 0 {total:.0} {height:.0}\" width=\"{total:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"stages of {title}\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
+         <defs><marker id=\"tip\" viewBox=\"0 0 6 6\" refX=\"5.2\" refY=\"3\" markerWidth=\"6\" markerHeight=\"6\" orient=\"auto\"><path d=\"M0 .6 5.6 3 0 5.4Z\"/></marker></defs>\n"
+    );
+    let top = |row: usize| MARGIN + real(row) * ROW;
+    for ((from, to), bends) in sketch.arrows.iter().zip(&laid.bends) {
+        let start = (MARGIN + laid.x[*from], top(laid.row[*from]) + tall(&sketch.blocks[*from]));
+        let end = (MARGIN + laid.x[*to], top(laid.row[*to]) - 1.0);
+        let points = bends.iter().map(|(x, row)| (MARGIN + x, top(*row)));
+        writeln!(text, "<path d=\"{}\" marker-end=\"url(#tip)\" data-arrow=\"{from} {to}\"/>", curve(start, points, end))
+            .expect("text grows");
     }
-    let height = y - ROW + HEIGHT + GAP;
-    let mut text = format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {total:.0} {height:.0}\" role=\"img\">\n");
-    writeln!(text, "<title>{}</title>\n<style>\n{STYLE}</style>", escaped(&plan.recipe)).expect("text grows");
-    for (from, to) in plan.graph.edges() {
-        text += &edge(&places[from.0], &places[to.0]);
-    }
-    for (at, place) in places.iter().enumerate() {
-        text += &node(plan, StageId(at), place);
+    for (at, block) in sketch.blocks.iter().enumerate() {
+        text += &drawn(at, block, MARGIN + laid.x[at], top(laid.row[at]), widths[at]);
     }
     text + "</svg>\n"
 }
 
-#[expect(clippy::cast_precision_loss, reason = "lengths of words")]
-fn width(plan: &Plan, stage: StageId) -> f64 {
-    let (name, how) = lines(plan, stage);
-    (name.chars().count() as f64 * LARGE).max(how.chars().count() as f64 * SMALL) + 20.0
+#[expect(clippy::cast_precision_loss, reason = "places in a drawing")]
+fn real(n: usize) -> f64 {
+    n as f64
 }
 
-fn edge(from: &Place, to: &Place) -> String {
-    let (x1, y1) = (from.x + from.width / 2.0, from.y + HEIGHT);
-    let (x2, y2) = (to.x + to.width / 2.0, to.y);
-    let bend = (y2 - y1) / 2.0;
-    format!("<path d=\"M{x1:.1} {y1:.1} C{x1:.1} {:.1} {x2:.1} {:.1} {x2:.1} {y2:.1}\"/>\n", y1 + bend, y2 - bend)
+fn tall(block: &Block) -> f64 {
+    if block.numbers.is_empty() { LOW } else { HIGH }
 }
 
-fn node(plan: &Plan, stage: StageId, place: &Place) -> String {
-    let (name, how) = lines(plan, stage);
-    let middle = place.x + place.width / 2.0;
-    format!(
-        "<g class=\"{}\"><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{HEIGHT}\" rx=\"7\"/><text x=\"{middle:.1}\" y=\"{:.1}\">{}</text><text class=\"how\" x=\"{middle:.1}\" y=\"{:.1}\">{}</text></g>\n",
-        class(plan.node(stage).state),
-        place.x,
-        place.y,
-        place.width,
-        place.y + 19.0,
-        escaped(&name),
-        place.y + 35.0,
-        escaped(&how),
-    )
+fn width(block: &Block) -> f64 {
+    let small = block.how.chars().count().max(block.numbers.chars().count());
+    (real(block.name.chars().count()) * LARGE).max(real(small) * SMALL) + 22.0
+}
+
+/// Vertical where it leaves, passes a row, and arrives.
+fn curve(start: (f64, f64), points: impl Iterator<Item = (f64, f64)>, end: (f64, f64)) -> String {
+    let mut path = format!("M{:.1} {:.1}", start.0, start.1);
+    let (mut x, mut y) = start;
+    for (px, py) in points {
+        bend(&mut path, (x, y), (px, py));
+        // straight past the boxes of the row
+        write!(path, "V{:.1}", py + LOW).expect("text grows");
+        (x, y) = (px, py + LOW);
+    }
+    bend(&mut path, (x, y), end);
+    path
+}
+
+fn bend(path: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+    if (x1 - x2).abs() < 0.5 {
+        write!(path, "L{x2:.1} {y2:.1}").expect("text grows");
+    } else {
+        let half = f64::midpoint(y1, y2);
+        write!(path, "C{x1:.1} {half:.1} {x2:.1} {half:.1} {x2:.1} {y2:.1}").expect("text grows");
+    }
+}
+
+fn drawn(at: usize, block: &Block, middle: f64, top: f64, width: f64) -> String {
+    let (left, height) = (middle - width / 2.0, tall(block));
+    let name = escaped(&block.name);
+    let mut text = format!(
+        "<g class=\"block {}\" data-block=\"{at}\" data-name=\"{name}\"><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height}\" rx=\"4\"/>\
+         <rect class=\"bar\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"3\" height=\"{height}\" rx=\"1.5\"/>\
+         <text x=\"{middle:.1}\" y=\"{:.1}\">{name}</text><text class=\"how\" x=\"{middle:.1}\" y=\"{:.1}\">{}</text>",
+        escaped_class(&block.class),
+        top + 17.0,
+        top + 31.0,
+        escaped(&block.how),
+    );
+    if !block.numbers.is_empty() {
+        write!(text, "<text class=\"numbers\" x=\"{middle:.1}\" y=\"{:.1}\">{}</text>", top + 45.0, escaped(&block.numbers))
+            .expect("text grows");
+    }
+    text + "</g>\n"
+}
+
+fn escaped_class(class: &str) -> String {
+    class.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

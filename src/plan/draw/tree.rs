@@ -1,40 +1,52 @@
 //! For a terminal: what the recipe ends in, and below each stage what it is made of. A stage shown before is not
 //! unfolded again.
 
-use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
-use crate::formula::expr::StageId;
-
-use super::super::Plan;
-use super::lines;
+use super::sketch::Sketch;
 
 /// Deeper branches are cut: nobody reads them, and they are somewhere else in full.
 const DEPTH: usize = 40;
 
-pub(super) fn tree(plan: &Plan) -> String {
-    let mut shown = BTreeSet::new();
-    let mut text = String::new();
-    for end in (0..plan.nodes.len()).map(StageId).filter(|at| plan.graph.feeds(*at).is_empty()) {
-        branch(plan, end, 0, ("", ""), &mut shown, &mut text);
-    }
-    text
+struct Tree<'a> {
+    sketch: &'a Sketch,
+    needs: Vec<Vec<usize>>,
+    shown: Vec<bool>,
+    text: String,
 }
 
-fn branch(plan: &Plan, at: StageId, depth: usize, (first, rest): (&str, &str), shown: &mut BTreeSet<StageId>, text: &mut String) {
-    let (name, how) = lines(plan, at);
-    let needs = plan.graph.needs(at);
-    if depth > DEPTH {
-        *text += &format!("{first}…\n");
-        return;
+pub(super) fn tree(sketch: &Sketch) -> String {
+    let count = sketch.blocks.len();
+    let (mut needs, mut feeds) = (vec![Vec::new(); count], vec![0; count]);
+    for (from, to) in &sketch.arrows {
+        needs[*to].push(*from);
+        feeds[*from] += 1;
     }
-    if !shown.insert(at) {
-        let more = if needs.is_empty() { "" } else { " (above)" };
-        *text += &format!("{first}{name}{more}\n");
-        return;
+    let mut tree = Tree { sketch, needs, shown: vec![false; count], text: String::new() };
+    for end in (0..count).filter(|at| feeds[*at] == 0) {
+        tree.branch(end, 0, "", "");
     }
-    *text += &format!("{first}{name}  {how}\n");
-    for (i, need) in needs.iter().enumerate() {
-        let (elbow, line) = if i + 1 == needs.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        branch(plan, *need, depth + 1, (&format!("{rest}{elbow}"), &format!("{rest}{line}")), shown, text);
+    tree.text
+}
+
+impl Tree<'_> {
+    fn branch(&mut self, at: usize, depth: usize, first: &str, rest: &str) {
+        let block = &self.sketch.blocks[at];
+        let needs = self.needs[at].clone();
+        if depth > DEPTH {
+            writeln!(self.text, "{first}…").expect("text grows");
+            return;
+        }
+        if std::mem::replace(&mut self.shown[at], true) {
+            let more = if needs.is_empty() { "" } else { " (above)" };
+            writeln!(self.text, "{first}{}{more}", block.name).expect("text grows");
+            return;
+        }
+        let numbers = if block.numbers.is_empty() { String::new() } else { format!(" · {}", block.numbers) };
+        writeln!(self.text, "{first}{}  {}{numbers}", block.name, block.how).expect("text grows");
+        for (i, need) in needs.iter().enumerate() {
+            let (elbow, line) = if i + 1 == needs.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            self.branch(*need, depth + 1, &format!("{rest}{elbow}"), &format!("{rest}{line}"));
+        }
     }
 }

@@ -63,10 +63,10 @@ pub(super) fn print(docs: &[Doc]) -> String {
 /// Whether a group's documents, flat, and what follows up to the next line break take at most `room` columns.
 fn fits(docs: &[Doc], rest: &[(usize, bool, &Doc)], room: usize) -> bool {
     let mut room = room;
-    let after = rest.iter().map(|(_, flat, doc)| (*flat, *doc));
-    let mut work: Vec<(bool, &Doc)> = after.collect();
-    work.extend(docs.iter().rev().map(|doc| (true, doc)));
-    while let Some((flat, doc)) = work.pop() {
+    // what follows is looked at only as far as the line goes: a file may be long
+    let mut after = rest.iter().rev().map(|(_, flat, doc)| (*flat, *doc));
+    let mut work: Vec<(bool, &Doc)> = docs.iter().rev().map(|doc| (true, doc)).collect();
+    while let Some((flat, doc)) = work.pop().or_else(|| after.next()) {
         let text: &str = match doc {
             Doc::Text(text) => text,
             Doc::Line if flat => " ",

@@ -1,0 +1,35 @@
+//! `align ui`
+
+use std::sync::atomic::Ordering;
+
+use crate::diagnostic::{Diagnostic, reason};
+use crate::run::Store;
+use crate::ui::Server;
+
+use super::Exit;
+use super::args::UiArgs;
+use super::network::refuse;
+use super::out;
+
+pub(super) fn ui(args: &UiArgs) -> Exit {
+    let server = match Server::new(Store::new(&args.folder).root(), args.port) {
+        Ok(server) => server,
+        Err(error) => {
+            let wrong = format!("port {} cannot be listened on: {}", args.port, reason(&error));
+            refuse(&Diagnostic::error("align::ui::no_port", wrong).help("leave `--port` out, and a free one is found"));
+            return Exit::Failed;
+        }
+    };
+    out::line(&server.address());
+    let stop = server.stopper();
+    if let Err(error) = ctrlc::set_handler(move || stop.store(true, Ordering::Relaxed)) {
+        out::error(&format!("Ctrl-C ends it without a word: {error}"));
+    }
+    match server.serve() {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            refuse(&Diagnostic::error("align::ui::no_port", format!("the server ended: {}", reason(&error))));
+            Exit::Failed
+        }
+    }
+}
