@@ -54,14 +54,10 @@ const CASES: &[(&str, &str, Setup)] = &[
     ("data::repeated_rows", "x = load_data(\"rows.jsonl\") as { id: Int }", |f| {
         f.write("rows.jsonl", "{\"id\": 1}\n{\"id\": 2}\n{\"id\": 1}\n");
     }),
-    (
-        "model::unlike",
-        "base = load_model(\"model\")\n    prefs = load_data(\"prefs.jsonl\") as Preference\n    x = prefs.with(kl: sum(base.kl_to(base, .chosen, reads: .rejected)))",
-        Folder::all,
-    ),
+    ("model::unlike", "…… x = rows.with(kl: sum(base.kl_to(base, .chosen, reads: .rejected)))", Folder::all),
     (
         "run::not_converged",
-        "seen = fit(blank(4).select(d: 1.0), bent())\n    x = blank(1).select(w: seen.w.mean)\n}\nobjective bent(trained w: Float = 0.7) for { d: Float } {\n    loss = abs(w - .d) + abs(w - 0.5)",
+        "seen = fit(blank(4).select(d: 1.0), lost())\n    x = blank(1).select(w: seen.w.mean)\n}\n\nobjective lost(trained w: Float = 0.7) for { d: Float } {\n    loss = .d * w - detach(2 * w)",
         |_| {},
     ),
     ("data::nothing_left", "… x = rows.filter(.by == \"you\")", Folder::rows),
@@ -262,6 +258,7 @@ const WARNINGS: &[&str] = &[
     "run::damaged_artifact",
     "run::cut",
     "run::no_end_token",
+    "run::not_converged",
     "run::stopped_early",
 ];
 

@@ -7,6 +7,12 @@ use std::process::Command;
 
 /// Runs a recipe in a folder of its own; `…` stands for the story model, its gold scorer and some openings.
 fn holds(recipe: &str, files: &[(&str, &str)]) {
+    let (success, said) = run(recipe, files);
+    assert!(success, "{said}");
+}
+
+/// Whether a recipe's run ended well, and what it said.
+fn run(recipe: &str, files: &[(&str, &str)]) -> (bool, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/quickstart");
     let usual = format!(
@@ -27,7 +33,24 @@ fn holds(recipe: &str, files: &[(&str, &str)]) {
         .args(["run", "r.align", "--device", "cpu"])
         .output()
         .expect("the binary runs");
-    assert!(run.status.success(), "{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    (run.status.success(), format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr)))
+}
+
+#[test]
+fn a_round_that_changes_nothing_does_not_pass_its_gate() {
+    let (success, said) = run(
+        "use std.{online_rlhf, generate, some}
+recipe r {
+    …
+    few = some(asked, 12)
+    seen = generate(base, few, count: 2, max_tokens: 8).pairs(by: dice(1M), take: random).select(prompt: .prompt, chosen: .chosen, rejected: .rejected, p: 0.5)
+    still = online_rlhf(base, few, label: 0.5, seen: seen, holdout: few, judge: gold.score(.completion), rounds: 2, rollouts: 1, lr: 1e-9, batch: 8, max_tokens: 8)
+    export still to \"still\"
+}
+",
+        &[],
+    );
+    assert!(!success && said.contains("align::run::no_round"), "{said}");
 }
 
 #[test]
@@ -253,7 +276,7 @@ recipe r {
 #[test]
 fn self_play_and_revision_run_by_text() {
     holds(
-        "use std.{spin, sl_cai, ai_feedback, rl_cai, refine, preference_loop, online_rlhf, generate, best, some, Principle}
+        "use std.{spin, sl_cai, ai_feedback, rl_cai, refine, preference_loop, generate, best, some, Principle}
 recipe r {
     …
     few = some(asked, 12)
@@ -287,7 +310,7 @@ recipe r {
 #[test]
 fn every_other_stage_does_its_work() {
     holds(
-        "use std.{preference_pretraining, split_reward, cost_model, verify_choices, point, best_of_point, from_start, online_rlhf, a2c, generate, some}
+        "use std.{preference_pretraining, split_reward, cost_model, verify_choices, point, best_of_point, from_start, a2c, generate, some}
 use std.{pick_best_loss, plackett_luce_loss, tails, rating_loss, gspo_loss, segment_loss, label_share, binarised}
 recipe r {
     …
@@ -309,8 +332,6 @@ recipe r {
     pool = told.with(gold: .reward, proxy: weak.score(.completion))
     bon = best_of_point(pool, 2, \"bon\")
     curve = from_start(mix([at, bon]), 0.0, 0.0)
-    online = online_rlhf(base, few, label: sigmoid(gold.score(.chosen) - gold.score(.rejected)), seen: prefs.select(prompt: .prompt, chosen: .chosen, rejected: .rejected, p: 0.9),
-                         holdout: few, judge: dice(2) + 10 * length(.completion), rounds: 1, rollouts: 1, batch: 3, max_tokens: 8)
     far = bon.measure(d: mean(.d, over: all))
     export mix([told.select(score: harm.score(.completion)), told.select(score: picked.score(.completion)), told.select(score: ranked.score(.completion)),
                 told.select(score: rated.score(.completion)), told.select(score: labels.score(.completion)), told.select(score: halves.test.score(.completion))]) to \"scores.jsonl\"

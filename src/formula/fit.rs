@@ -12,7 +12,7 @@ use super::objective::{Compiled, States, TrainedNumbers};
 use super::phases::{Fixed, Metric};
 
 /// Quasi-Newton steps at most.
-const STEPS: usize = 2000;
+const STEPS: usize = 500;
 /// A gradient below this, relative to the loss, is a stationary point.
 const FLAT: f64 = 1e-11;
 
@@ -125,7 +125,7 @@ impl<'c> Problem<'c> {
         let (mut loss, mut gradient, _) = self.at(rows, &x)?;
         let mut inverse = identity(size);
         let mut fresh = true;
-        let mut converged = false;
+        let (mut converged, mut stalled) = (false, 0);
         for _ in 0..STEPS {
             let steepest = gradient.iter().fold(0.0_f64, |most, d| most.max(d.abs()));
             if !loss.is_finite() || steepest <= FLAT * (1.0 + loss.abs()) {
@@ -146,7 +146,13 @@ impl<'c> Problem<'c> {
             let moved: Vec<f64> = direction.iter().map(|d| length * d).collect();
             let turned: Vec<f64> = next.1.iter().zip(&gradient).map(|(new, old)| new - old).collect();
             x.iter_mut().zip(&moved).for_each(|(x, d)| *x += d);
+            // a plateau, or the last digits of f64: more steps change nothing
+            stalled = if loss - next.0 <= 1e-15 * (1.0 + loss.abs()) { stalled + 1 } else { 0 };
             (loss, gradient) = next;
+            if stalled >= 4 {
+                converged = gradient.iter().all(|d| d.abs() <= 1e-6 * (1.0 + loss.abs()));
+                break;
+            }
             let curve = dot(&moved, &turned);
             if curve > 1e-14 * dot(&moved, &moved).sqrt() * dot(&turned, &turned).sqrt() {
                 if fresh {

@@ -73,22 +73,6 @@ impl Outcome {
             numbers.iter_mut().for_each(|x| *x *= factor);
         }
     }
-
-    /// Another outcome over the same leaves, added.
-    pub fn add(&mut self, other: &Self) {
-        let onto = |sum: &mut Vec<f64>, more: &[f64]| sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-        self.loss += other.loss;
-        self.clamped += other.clamped;
-        onto(&mut self.lines, &other.lines);
-        for (sum, more) in self.coefficients.iter_mut().zip(&other.coefficients) {
-            if let (Some(sum), Some(more)) = (sum, more) {
-                onto(sum, more);
-            }
-        }
-        for (name, more) in &other.numbers {
-            onto(self.numbers.entry(name.clone()).or_insert_with(|| vec![0.0; more.len()]), more);
-        }
-    }
 }
 
 impl Fixed {

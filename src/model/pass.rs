@@ -129,7 +129,9 @@ impl Engine {
     }
 
     fn check(&self, net: NetId, sequences: &[TokenSequence], want: Want) -> Result<(), ModelError> {
-        want.check(self.head(net), self.spec(net).tied)?;
+        // a frozen scorer is asked for scores alone
+        let beside = self.spec(net).tied && self.loaded(net).training.is_some();
+        want.check(self.head(net), beside)?;
         self.check_lengths(net, sequences.iter().map(|s| s.prompt().len() + s.completion().len()))?;
         let vocabulary = self.spec(net).vocabulary;
         let ids = sequences.iter().flat_map(|s| s.prompt().iter().chain(s.completion().iter()));

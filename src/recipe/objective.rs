@@ -234,7 +234,8 @@ impl<'a> Elaborator<'a> {
         }
         let Some(Arg::Artifact(output)) = args.get("network").or_else(|| args.get("policy")) else {
             let networks = bound.def.trained.iter().any(|t| matches!(t, Trained::Network { .. }));
-            if networks || !bound.reads.is_empty() {
+            // an objective that nothing calls yet is checked without arguments
+            if args.contains_key("objective") && (networks || !bound.reads.is_empty()) {
                 let span = bound.span.expect("objectives have a place");
                 return Err(self.report(Mistake::TrainsNetwork { stage: primitive.into(), span }));
             }

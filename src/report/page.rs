@@ -70,7 +70,8 @@ mod tests {
         let page = page(&serde_json::json!({ "run": { "recipe": text } }));
         assert!(!page.contains("alert(1)</script>"), "the data ends its element");
         assert_eq!(page.matches("</script>").count(), 2);
-        assert!(!page.contains("{{"), "a mark was left");
+        // what was filled in is data, whatever it looks like
+        assert_eq!(page.matches("{{").count(), page.matches("{{script}}").count(), "a mark was left");
         assert!(!page.contains("http://") || page.matches("http://").count() == page.matches("http://www.w3.org/").count());
     }
 }

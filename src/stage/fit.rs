@@ -82,7 +82,8 @@ impl Primitive for Fit {
         };
         let mut spread = Spread::new(&problem, &rows, &best)?;
         let key = context.stage_key();
-        for draw in 0..DRAWS {
+        // around numbers that are no optimum there is no interval either
+        for draw in 0..if best.converged { DRAWS } else { 0 } {
             if context.interrupted() {
                 return Err(Failure::interrupted(None));
             }

@@ -75,6 +75,29 @@ pub struct StepReport {
     pub metrics: Vec<Metric>,
 }
 
+/// What a network is asked about some rows, and which of its answers belongs to which leaf.
+struct Asking {
+    net: NetId,
+    /// Of each kind of sequence, one a row: those of the first kind, then those of the second.
+    sequences: Vec<TokenSequence>,
+    rows: usize,
+    want: Want,
+    /// (leaf, kind of sequence).
+    places: Vec<(usize, usize)>,
+    gradient: bool,
+    /// How many scores the network gives for a sequence: the members of an ensemble.
+    heads: usize,
+}
+
+impl Asking {
+    /// The same about some of the rows only.
+    fn about(&self, rows: &[usize]) -> Self {
+        let kinds = self.sequences.chunks(self.rows);
+        let sequences = kinds.flat_map(|kind| rows.iter().map(|&row| kind[row].clone())).collect();
+        Self { sequences, rows: rows.len(), places: self.places.clone(), ..*self }
+    }
+}
+
 /// The two networks of a leaf that compares them, and what each reads of some rows.
 struct Comparing {
     leaf: usize,
@@ -88,60 +111,45 @@ impl Comparing {
     }
 }
 
-/// What a network is asked about some rows, and which of its answers belongs to which leaf.
-struct Asking {
-    net: NetId,
-    /// Scores that it gives a sequence: more than one of an ensemble.
-    heads: usize,
-    /// Of each kind of sequence, one a row: those of the first kind, then those of the second.
-    sequences: Vec<TokenSequence>,
-    rows: usize,
-    want: Want,
-    /// (leaf, kind of sequence).
-    places: Vec<(usize, usize)>,
-    gradient: bool,
-}
-
-impl Asking {
-    /// The same about some of the rows only.
-    fn about(&self, rows: &[usize]) -> Self {
-        let kinds = self.sequences.chunks(self.rows);
-        let sequences = kinds.flat_map(|kind| rows.iter().map(|&row| kind[row].clone())).collect();
-        Self { sequences, rows: rows.len(), places: self.places.clone(), ..*self }
-    }
-}
-
-/// What the leaves say of a step's rows: of an ensemble the mean, and what each member says.
+/// Numbers of the leaves by row; an empty list where a leaf is not asked for. Of an ensemble's score all members' numbers.
 struct Known {
-    /// Per leaf, per row; empty where a leaf is not asked for.
-    values: Vec<Vec<Vec<f64>>>,
-    /// Per leaf, per member, a number a row; empty where there is but one.
-    members: Vec<Vec<Vec<f64>>>,
+    said: Vec<Vec<Vec<f64>>>,
+    heads: Vec<usize>,
 }
 
 impl Known {
     fn new(leaves: usize, rows: usize) -> Self {
-        Self { values: vec![vec![Vec::new(); rows]; leaves], members: vec![Vec::new(); leaves] }
+        Self { said: vec![vec![Vec::new(); rows]; leaves], heads: vec![1; leaves] }
     }
 
     /// Notes what a network said about some rows.
     fn note(&mut self, asking: &Asking, rows: &[usize], leaves: &[Leaf], read: &Readout) {
         for &(leaf, kind) in &asking.places {
-            let requests = kind * asking.rows..(kind + 1) * asking.rows;
-            for (request, &row) in requests.clone().zip(rows) {
-                self.values[leaf][row] = answer(leaves[leaf].word, read, request, asking.heads);
-            }
-            if leaves[leaf].word == "score" && asking.heads > 1 {
-                let member = |head: usize| requests.clone().map(|request| read.score[request * asking.heads + head]).collect();
-                self.members[leaf] = (0..asking.heads).map(member).collect();
+            let word = leaves[leaf].word;
+            self.heads[leaf] = if word == "score" { asking.heads } else { 1 };
+            for (place, &row) in rows.iter().enumerate() {
+                self.said[leaf][row] = answer(word, read, kind * asking.rows + place, asking.heads);
             }
         }
     }
 
-    /// As formulas take them.
-    fn of(&self, rows: &[usize], wanted: &[bool]) -> Vec<Option<Vec<f64>>> {
-        let flat = |leaf: &Vec<Vec<f64>>| rows.iter().flat_map(|&row| leaf[row].iter().copied()).collect();
-        self.values.iter().zip(wanted).map(|(leaf, wanted)| wanted.then(|| flat(leaf))).collect()
+    /// How many members the ensemble among the networks has; 1 without one.
+    fn members(&self) -> usize {
+        self.heads.iter().copied().max().unwrap_or(1)
+    }
+
+    /// As formulas take them: of an ensemble the mean, or one member's numbers.
+    fn of(&self, rows: &[usize], wanted: &[bool], member: Option<usize>) -> Vec<Option<Vec<f64>>> {
+        let row = |leaf: usize, row: usize| -> Vec<f64> {
+            let said = &self.said[leaf][row];
+            match member {
+                _ if self.heads[leaf] < 2 => said.clone(),
+                Some(member) => vec![said[member]],
+                None => vec![mean(said)],
+            }
+        };
+        let flat = |leaf: usize| rows.iter().flat_map(|&at| row(leaf, at)).collect();
+        (0..self.said.len()).map(|leaf| wanted[leaf].then(|| flat(leaf))).collect()
     }
 }
 
@@ -238,7 +246,8 @@ impl<'c> Learner<'c> {
         let mut report = StepReport { lr: self.schedule.at(self.taken), ..StepReport::default() };
         let mut whole = Outcome::default();
         for (source, fixed, rows) in parts {
-            whole.add(&self.pass(*source, fixed, rows, all, &mut report)?);
+            let outcome = self.pass(*source, fixed, rows, all, &mut report)?;
+            add(&mut whole, outcome);
         }
         (report.loss, report.clamped) = (whole.loss, whole.clamped);
         let step = self.options.adam(report.lr);
@@ -278,88 +287,144 @@ impl<'c> Learner<'c> {
         let leaves = self.compiled.sources[source].leaves().to_vec();
         let wanted: Vec<bool> = leaves.iter().map(|leaf| all || leaf.loss || leaf.early).collect();
         let askings = self.askings(fixed, rows, &leaves, &wanted)?;
-        let comparings = self.comparings(fixed, rows, &leaves, &wanted)?;
         report.tokens += askings.iter().flat_map(|asking| &asking.sequences).map(TokenSequence::len).sum::<usize>();
         let (live, plain): (Vec<Asking>, Vec<Asking>) = askings.into_iter().partition(|asking| asking.gradient);
         let every: Vec<usize> = (0..rows.len()).collect();
+        let comparings = self.comparings(fixed, rows, &leaves, &wanted)?;
+        let parts = self.parts(&live, &leaves, fixed, rows)?;
         let mut known = Known::new(leaves.len(), rows.len());
-        self.read(&plain, &comparings, &leaves, &mut known)?;
-        let parts = if comparings.is_empty() { self.parts(&live, &leaves, fixed, rows)? } else { vec![every.clone()] };
-        let outcome = match &parts[..] {
-            [whole] => {
-                let passes = self.forward(&live, whole, &leaves, &mut known)?;
-                self.whole(source, fixed, rows, (&leaves, &wanted), &known, (passes, &comparings))?
+        self.compare(&comparings, &mut known)?;
+        for asking in &plain {
+            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            known.note(asking, &every, &leaves, &read);
+        }
+        let mut passes = Vec::new();
+        if let [whole] = &parts[..] {
+            passes = self.forward(&live, whole, &leaves, &mut known)?;
+        }
+        let early = known.of(&every, &wanted, None);
+        let step = self.compiled.sources[source].begin(fixed, rows, &self.states, &self.numbers, &early)?;
+        let mut outcome = Outcome::default();
+        let mut pulls: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
+        for part in &parts {
+            if parts.len() > 1 {
+                passes = self.forward(&live, part, &leaves, &mut known)?;
             }
-            parts => {
-                let early = known.of(&every, &wanted);
-                let step = self.compiled.sources[source].begin(fixed, rows, &self.states, &self.numbers, &early)?;
-                let mut outcome = Outcome::default();
-                for part in parts {
-                    let passes = self.forward(&live, part, &leaves, &mut known)?;
-                    let mut own = self.compiled.sources[source].part(&step, part, &known.of(part, &wanted))?;
-                    let here: Vec<usize> = part.iter().map(|&place| rows[place]).collect();
-                    for (asking, pass) in passes {
-                        let coefficients = coefficients(&asking, &leaves, fixed, &here, std::slice::from_ref(&own));
-                        self.engine()?.backward(pass, &coefficients)?;
-                    }
-                    own.coefficients.clear();
-                    outcome.add(&own);
+            let source = &self.compiled.sources[source];
+            let own = match known.members() {
+                1 => vec![source.part(&step, part, &known.of(part, &wanted, None))?],
+                // the rows of an ensemble are one part
+                members => self.by_member(source, fixed, rows, (&leaves, &wanted), &known, members)?,
+            };
+            let here: Vec<usize> = part.iter().map(|&place| rows[place]).collect();
+            for (asking, pass) in passes.drain(..) {
+                let coefficients = coefficients(&asking, &leaves, fixed, &here, &own);
+                self.engine()?.backward(pass, &coefficients)?;
+            }
+            for own in own {
+                for comparing in &comparings {
+                    take_apart(&own, comparing.leaf, fixed, (part, &here), &mut pulls);
                 }
-                outcome
+                add(&mut outcome, own);
             }
-        };
+        }
+        for comparing in comparings.iter().filter(|comparing| leaves[comparing.leaf].gradient) {
+            let own: Vec<Vec<f64>> = (0..rows.len()).map(|place| pulls.remove(&(comparing.leaf, place)).unwrap_or_default()).collect();
+            let own: Vec<Vec<f64>> = own
+                .into_iter()
+                .zip(rows)
+                .map(|(own, row)| if own.is_empty() { vec![0.0; fixed.length(comparing.leaf, *row)] } else { own })
+                .collect();
+            self.engine()?.divergence_backward(comparing.sides(), self.service.temperature(), &own)?;
+        }
         let source = &self.compiled.sources[source];
         if source.on().is_none() {
-            let values = known.of(&every, &wanted);
-            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &values)?;
-            if self.compiled.under == Under::Train && !self.states.is_empty() {
-                let next = source.begin(fixed, rows, &self.states, &self.numbers, &values)?.next_states().clone();
-                self.states = next;
+            report.metrics = source.metrics(fixed, rows, &self.states, &self.numbers, &known.of(&every, &wanted, None))?;
+            if self.compiled.under == Under::Train {
+                self.states = step.next_states().clone();
             }
         }
         Ok(outcome)
     }
 
-    /// The formula and the backward of rows that were all asked about.
-    fn whole(
+    /// The objective once for each member of an ensemble, each counting its share: on the member's own scores and, with
+    /// `bootstrap`, on its own resample of the step's rows.
+    fn by_member(
         &self,
-        source: usize,
+        source: &Source,
         fixed: &Fixed,
         rows: &[usize],
         (leaves, wanted): (&[Leaf], &[bool]),
         known: &Known,
-        (passes, comparings): (Vec<(Asking, Pass)>, &[Comparing]),
-    ) -> Result<Outcome, Failure> {
-        let outcomes = self.outcomes(&self.compiled.sources[source], fixed, rows, leaves, known, wanted)?;
-        for (asking, pass) in passes {
-            let coefficients = coefficients(&asking, leaves, fixed, rows, &outcomes);
-            self.engine()?.backward(pass, &coefficients)?;
+        members: usize,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let mut outcomes = Vec::with_capacity(members);
+        for member in 0..members {
+            let draws = if self.options.bootstrap { self.draws(fixed, rows, member) } else { (0..rows.len()).collect() };
+            let picked: Vec<usize> = draws.iter().map(|place| rows[*place]).collect();
+            let values = known.of(&draws, wanted, Some(member));
+            let step = source.begin(fixed, &picked, &self.states, &self.numbers, &values)?;
+            let places: Vec<usize> = (0..picked.len()).collect();
+            let mut outcome = source.part(&step, &places, &values)?;
+            outcome.scale(1.0 / count(members));
+            for (leaf, coefficients) in outcome.coefficients.iter_mut().enumerate() {
+                let Some(drawn) = coefficients else { continue };
+                // what a row that was drawn twice is owed, it gets twice
+                let lengths: Vec<usize> =
+                    rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
+                let start = |place: usize| lengths[..place].iter().sum::<usize>();
+                let mut whole = vec![0.0; lengths.iter().sum()];
+                let mut from = 0;
+                for &place in &draws {
+                    let own = &mut whole[start(place)..][..lengths[place]];
+                    own.iter_mut().zip(&drawn[from..]).for_each(|(sum, d)| *sum += d);
+                    from += lengths[place];
+                }
+                *drawn = whole;
+            }
+            outcomes.push(outcome);
         }
-        let total = total(outcomes);
-        for comparing in comparings.iter().filter(|comparing| leaves[comparing.leaf].gradient) {
-            let Some(Some(flat)) = total.coefficients.get(comparing.leaf) else { continue };
-            let mut rest = &flat[..];
-            let own = |row: &usize| {
-                let (own, after) = rest.split_at(fixed.length(comparing.leaf, *row));
-                rest = after;
-                own.to_vec()
-            };
-            let coefficients: Vec<Vec<f64>> = rows.iter().map(own).collect();
-            self.engine()?.divergence_backward(comparing.sides(), self.service.temperature(), &coefficients)?;
-        }
-        Ok(total)
+        Ok(outcomes)
     }
 
-    /// Asks about every row, without a backward to come.
-    fn read(&self, askings: &[Asking], comparings: &[Comparing], leaves: &[Leaf], known: &mut Known) -> Result<(), Failure> {
-        for asking in askings {
-            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
-            let every: Vec<usize> = (0..asking.rows).collect();
-            known.note(asking, &every, leaves, &read);
+    /// Places of rows as one member's bootstrap has them: each so often as a Poisson draw by the member and what the row
+    /// holds says, the same in every epoch.
+    fn draws(&self, fixed: &Fixed, rows: &[usize], member: usize) -> Vec<usize> {
+        let key = self.context.stage_key();
+        let member = u32::try_from(member).expect("few members");
+        let times = |place: usize| {
+            let name = short(&cells(&(0..fixed.leaves()).map(|leaf| fixed.sequence(leaf, rows[place])).collect::<Vec<Cell>>()));
+            let [high, low] = crate::chance::halves(name);
+            let word = crate::chance::uniform(key, [high, low, 0x626f_6f74, member]);
+            poisson(crate::chance::unit(word[0], word[1]))
+        };
+        (0..rows.len()).flat_map(|place| std::iter::repeat_n(place, times(place))).collect()
+    }
+
+    /// What the leaves that compare two networks read of some rows.
+    fn comparings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Comparing>, Failure> {
+        let mut comparings = Vec::new();
+        for (at, leaf) in leaves.iter().enumerate().filter(|(at, _)| wanted[*at]) {
+            let Some((other, _)) = &leaf.other else { continue };
+            let nets = [self.service.net_of(&leaf.network)?, self.service.net_of(other)?];
+            let mut sequences = [Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len())];
+            for row in rows {
+                sequences[0].push(self.service.sequence(&fixed.sequence(at, *row))?);
+                let reads = fixed.other(at, *row).expect("a leaf of two networks reads two sequences");
+                sequences[1].push(self.service.sequence(&reads)?);
+            }
+            comparings.push(Comparing { leaf: at, nets, sequences });
         }
+        Ok(comparings)
+    }
+
+    /// Notes how far networks are apart on every row. Nothing is kept for the backward, which computes it again.
+    fn compare(&self, comparings: &[Comparing], known: &mut Known) -> Result<(), Failure> {
         for comparing in comparings {
             let kl = self.engine()?.divergence(comparing.sides(), self.service.temperature())?;
-            known.values[comparing.leaf] = kl.iter().map(|tokens| tokens.to_vec()).collect();
+            for (row, tokens) in kl.iter().enumerate() {
+                known.said[comparing.leaf][row] = tokens.to_vec();
+            }
         }
         Ok(())
     }
@@ -377,11 +442,14 @@ impl<'c> Learner<'c> {
     }
 
     /// The step's rows in as many parts as they can be computed in, one after the other: rows in one batch of a network
-    /// stay together, as do those that a gradient looks across. All in one where the losses wait for a live number, and
-    /// where the members of an ensemble have rows of their own.
+    /// stay together, as do those that a gradient looks across. All in one where the losses wait for a live number.
     fn parts(&self, live: &[Asking], leaves: &[Leaf], fixed: &Fixed, rows: &[usize]) -> Result<Vec<Vec<usize>>, Failure> {
-        let waits = |asking: &Asking| asking.heads > 1 || asking.places.iter().any(|(leaf, _)| leaves[*leaf].early);
-        if live.is_empty() || live.iter().any(waits) {
+        let early = |asking: &Asking| asking.places.iter().any(|(leaf, _)| leaves[*leaf].early);
+        if live.is_empty()
+            || live.iter().any(early)
+            || live.iter().any(|asking| asking.heads > 1)
+            || leaves.iter().any(|l| l.early && l.other.is_some())
+        {
             return Ok(vec![(0..rows.len()).collect()]);
         }
         let mut together = UnionFind::new(rows.len());
@@ -407,101 +475,26 @@ impl<'c> Learner<'c> {
         Ok(parts)
     }
 
-    /// The objective's value and derivatives: of an ensemble, once for each member, each counting its share.
-    fn outcomes(
-        &self,
-        source: &Source,
-        fixed: &Fixed,
-        rows: &[usize],
-        leaves: &[Leaf],
-        known: &Known,
-        wanted: &[bool],
-    ) -> Result<Vec<Outcome>, Failure> {
-        let heads = known.members.iter().map(Vec::len).max().unwrap_or(0);
-        let places: Vec<usize> = (0..rows.len()).collect();
-        let said = known.of(&places, wanted);
-        if heads < 2 {
-            let step = source.begin(fixed, rows, &self.states, &self.numbers, &said)?;
-            return Ok(vec![source.part(&step, &places, &said)?]);
-        }
-        let mut outcomes = Vec::with_capacity(heads);
-        for head in 0..heads {
-            let draws = if self.options.bootstrap { self.draws(fixed, rows, head) } else { (0..rows.len()).collect() };
-            let picked: Vec<usize> = draws.iter().map(|place| rows[*place]).collect();
-            let own = |(leaf, values): (usize, &Option<Vec<f64>>)| {
-                let values = known.members[leaf].get(head).or(values.as_ref())?;
-                let lengths: Vec<usize> =
-                    rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
-                Some(draws.iter().flat_map(|place| &values[start(&lengths, *place)..][..lengths[*place]]).copied().collect::<Vec<f64>>())
-            };
-            let values: Vec<Option<Vec<f64>>> = said.iter().enumerate().map(own).collect();
-            let step = source.begin(fixed, &picked, &self.states, &self.numbers, &values)?;
-            let places: Vec<usize> = (0..picked.len()).collect();
-            let mut outcome = source.part(&step, &places, &values)?;
-            outcome.scale(1.0 / count(heads));
-            for (leaf, coefficients) in outcome.coefficients.iter_mut().enumerate() {
-                let Some(drawn) = coefficients else { continue };
-                let lengths: Vec<usize> =
-                    rows.iter().map(|row| if leaves[leaf].per == Per::Row { 1 } else { fixed.length(leaf, *row) }).collect();
-                let mut whole = vec![0.0; lengths.iter().sum()];
-                let mut from = 0;
-                for place in &draws {
-                    let own = &mut whole[start(&lengths, *place)..][..lengths[*place]];
-                    own.iter_mut().zip(&drawn[from..]).for_each(|(sum, d)| *sum += d);
-                    from += lengths[*place];
-                }
-                *drawn = whole;
-            }
-            outcomes.push(outcome);
-        }
-        Ok(outcomes)
-    }
-
-    /// Places of rows as one member's bootstrap has them: each so often as a Poisson draw by the member and what the row
-    /// holds says, the same in every epoch.
-    fn draws(&self, fixed: &Fixed, rows: &[usize], head: usize) -> Vec<usize> {
-        let key = self.context.stage_key();
-        let head = u32::try_from(head).expect("few members");
-        let times = |place: &usize| {
-            let name = short(&cells(&(0..fixed.leaves()).map(|leaf| fixed.sequence(leaf, rows[*place])).collect::<Vec<Cell>>()));
-            let [high, low] = crate::chance::halves(name);
-            let word = crate::chance::uniform(key, [high, low, 0x626f_6f74, head]);
-            poisson(crate::chance::unit(word[0], word[1]))
-        };
-        (0..rows.len()).flat_map(|place| std::iter::repeat_n(place, times(&place))).collect()
-    }
-
-    /// What the leaves that compare two networks read of some rows.
-    fn comparings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Comparing>, Failure> {
-        let mut comparings = Vec::new();
-        for (at, leaf) in leaves.iter().enumerate().filter(|(at, _)| wanted[*at]) {
-            let Some((other, _)) = &leaf.other else { continue };
-            let nets = [self.service.net_of(&leaf.network)?, self.service.net_of(other)?];
-            let mut sequences = [Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len())];
-            for row in rows {
-                sequences[0].push(self.service.sequence(&fixed.sequence(at, *row))?);
-                let reads = fixed.other(at, *row).expect("a leaf of two networks reads two sequences");
-                sequences[1].push(self.service.sequence(&reads)?);
-            }
-            comparings.push(Comparing { leaf: at, nets, sequences });
-        }
-        Ok(comparings)
-    }
-
     /// Sorts leaves by network, and within one by whether a gradient goes back; equal sequences are asked once.
     fn askings(&mut self, fixed: &Fixed, rows: &[usize], leaves: &[Leaf], wanted: &[bool]) -> Result<Vec<Asking>, Failure> {
         let mut askings: Vec<Asking> = Vec::new();
         for (at, leaf) in leaves.iter().enumerate().filter(|(at, leaf)| wanted[*at] && leaf.other.is_none()) {
             let net = self.members.iter().find(|m| m.asked == leaf.network).expect("leaves belong to trained networks").net;
             // entropy of a sequence that is trained on comes out of the same pass
-            let gradient = leaves
-                .iter()
-                .zip(wanted)
-                .any(|(other, on)| *on && other.gradient && other.network == leaf.network && other.sequence == leaf.sequence);
+            let gradient = leaves.iter().zip(wanted).any(|(other, on)| {
+                *on && other.gradient && other.other.is_none() && other.network == leaf.network && other.sequence == leaf.sequence
+            });
             let heads = self.engine()?.spec(net).scores;
             let place = askings.iter().position(|a| a.net == net && a.gradient == gradient).unwrap_or_else(|| {
-                let (sequences, places) = (Vec::new(), Vec::new());
-                askings.push(Asking { net, heads, sequences, rows: rows.len(), want: Want::default(), places, gradient });
+                askings.push(Asking {
+                    net,
+                    sequences: Vec::new(),
+                    rows: rows.len(),
+                    want: Want::default(),
+                    places: Vec::new(),
+                    gradient,
+                    heads,
+                });
                 askings.len() - 1
             });
             let known = askings[place].places.iter().find(|(other, _)| leaves[*other].sequence == leaf.sequence).map(|(_, kind)| *kind);
@@ -554,10 +547,15 @@ impl<'c> Learner<'c> {
         let rows: Vec<usize> = (0..table.len()).collect();
         let leaves = self.compiled.sources[0].leaves().to_vec();
         let wanted = vec![true; leaves.len()];
-        let (askings, comparings) = (self.askings(&fixed, &rows, &leaves, &wanted)?, self.comparings(&fixed, &rows, &leaves, &wanted)?);
+        let askings = self.askings(&fixed, &rows, &leaves, &wanted)?;
+        let comparings = self.comparings(&fixed, &rows, &leaves, &wanted)?;
         let mut known = Known::new(leaves.len(), rows.len());
-        self.read(&askings, &comparings, &leaves, &mut known)?;
-        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &known.of(&rows, &wanted))?)
+        self.compare(&comparings, &mut known)?;
+        for asking in &askings {
+            let read = self.engine()?.readout(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            known.note(asking, &rows, &leaves, &read);
+        }
+        Ok(self.compiled.sources[0].metrics(&fixed, &rows, &self.states, &self.numbers, &known.of(&rows, &wanted, None))?)
     }
 
     /// The main network on the device, and its tokenizer.
@@ -643,24 +641,9 @@ fn hopeless(message: String) -> Failure {
     Failure::new("align::run::not_finite", message).help("lower `lr`, or look for a logarithm or division of 0 in the objective")
 }
 
-/// A network's answer to one request, as a leaf's numbers; of several scores their mean.
-fn answer(word: &str, read: &Readout, request: usize, heads: usize) -> Vec<f64> {
-    match word {
-        "logp" => read.logp[request].to_vec(),
-        "entropy" => read.entropy[request].to_vec(),
-        "value" => read.value[request].to_vec(),
-        _ => vec![mean(&read.score[request * heads..(request + 1) * heads])],
-    }
-}
-
-/// Where a row's numbers begin.
-fn start(lengths: &[usize], place: usize) -> usize {
-    lengths[..place].iter().sum()
-}
-
 #[expect(clippy::cast_precision_loss, reason = "few members")]
-fn count(heads: usize) -> f64 {
-    heads as f64
+fn count(members: usize) -> f64 {
+    members as f64
 }
 
 /// A Poisson draw of mean 1 from a uniform number.
@@ -676,38 +659,60 @@ fn poisson(uniform: f64) -> usize {
     }
 }
 
-/// A step's value and derivatives, the members of an ensemble put together.
-fn total(outcomes: Vec<Outcome>) -> Outcome {
-    let mut outcomes = outcomes.into_iter();
-    let mut total = outcomes.next().unwrap_or_default();
-    for outcome in outcomes {
-        total.add(&outcome);
+/// Notes the derivatives by one leaf of a part's rows, row by row.
+fn take_apart(
+    outcome: &Outcome,
+    leaf: usize,
+    fixed: &Fixed,
+    (places, rows): (&[usize], &[usize]),
+    pulls: &mut BTreeMap<(usize, usize), Vec<f64>>,
+) {
+    let Some(Some(flat)) = outcome.coefficients.get(leaf) else { return };
+    let mut from = 0;
+    for (place, row) in places.iter().zip(rows) {
+        let length = fixed.length(leaf, *row);
+        let sum = pulls.entry((leaf, *place)).or_insert_with(|| vec![0.0; length]);
+        sum.iter_mut().zip(&flat[from..from + length]).for_each(|(sum, d)| *sum += d);
+        from += length;
     }
-    total
 }
 
-/// The derivatives by a network's answers, from those by the leaves: one outcome, or one for each member of an ensemble.
+/// A network's answer to one request, as a leaf's numbers; of an ensemble every member's score.
+fn answer(word: &str, read: &Readout, request: usize, heads: usize) -> Vec<f64> {
+    match word {
+        "logp" => read.logp[request].to_vec(),
+        "entropy" => read.entropy[request].to_vec(),
+        "value" => read.value[request].to_vec(),
+        _ => read.score[request * heads..(request + 1) * heads].to_vec(),
+    }
+}
+
+/// Adds a part's share to the step's.
+fn add(outcome: &mut Outcome, part: Outcome) {
+    outcome.loss += part.loss;
+    outcome.clamped += part.clamped;
+    for (name, d) in part.numbers {
+        let sum = outcome.numbers.entry(name).or_insert_with(|| vec![0.0; d.len()]);
+        sum.iter_mut().zip(&d).for_each(|(sum, d)| *sum += d);
+    }
+}
+
+/// The derivatives by a network's answers, from those by the leaves: of one outcome, or of one for each member of an ensemble.
 fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcomes: &[Outcome]) -> Coefficients {
     let mut coefficients = Coefficients::default();
     let count = asking.sequences.len();
     for &(leaf, kind) in &asking.places {
         let (word, requests) = (leaves[leaf].word, kind * asking.rows..(kind + 1) * asking.rows);
         if word == "score" {
-            coefficients.score.resize(count * outcomes.len(), 0.0);
-            for (head, outcome) in outcomes.iter().enumerate() {
+            coefficients.score.resize(count * asking.heads, 0.0);
+            for (member, outcome) in outcomes.iter().enumerate() {
                 let Some(Some(flat)) = outcome.coefficients.get(leaf) else { continue };
-                requests.clone().zip(flat).for_each(|(request, d)| coefficients.score[request * outcomes.len() + head] += d);
+                let member = if asking.heads > 1 { member } else { 0 };
+                requests.clone().zip(flat).for_each(|(request, d)| coefficients.score[request * asking.heads + member] += d);
             }
             continue;
         }
-        let mut sum: Option<Vec<f64>> = None;
-        for flat in outcomes.iter().filter_map(|outcome| outcome.coefficients.get(leaf)?.as_ref()) {
-            match &mut sum {
-                None => sum = Some(flat.clone()),
-                Some(sum) => sum.iter_mut().zip(flat).for_each(|(sum, d)| *sum += d),
-            }
-        }
-        let Some(flat) = sum else { continue };
+        let Some(flat) = summed(outcomes, leaf) else { continue };
         let into = match word {
             "logp" => &mut coefficients.logp,
             "entropy" => &mut coefficients.entropy,
@@ -722,6 +727,16 @@ fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize],
         }
     }
     coefficients
+}
+
+/// The derivatives by one leaf, those of all members together.
+fn summed(outcomes: &[Outcome], leaf: usize) -> Option<Vec<f64>> {
+    let mut each = outcomes.iter().filter_map(|outcome| outcome.coefficients.get(leaf)?.as_ref());
+    let mut sum = each.next()?.clone();
+    for more in each {
+        sum.iter_mut().zip(more).for_each(|(sum, d)| *sum += d);
+    }
+    Some(sum)
 }
 
 /// A cell as a metric of the log: its mean.
