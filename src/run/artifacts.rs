@@ -13,6 +13,7 @@ use crate::formula::eval::{Call, Networks};
 use crate::formula::expr::{Output, StageId};
 use crate::formula::failure::Unanswered;
 use crate::plan::Plan;
+use crate::stage::context::listed;
 use crate::stage::service::Stopped;
 use crate::stage::{Artifact, Failure, FromArg, NetworkAt};
 use crate::value::{Cell, Table};
@@ -171,9 +172,8 @@ impl Networks for Values<'_> {
         match self.0.open(output).map_err(|unreadable| Stopped(unreadable.into()))? {
             Artifact::Value(cell) => Ok(cell),
             Artifact::Missing => Err(format!("`{}` was not made", self.0.plan.shown(output)).into()),
-            Artifact::Network(_) | Artifact::Table(_) | Artifact::Record(_) => {
-                Err(format!("`{}` is no number", self.0.plan.shown(output)).into())
-            }
+            Artifact::Table(table) => Ok(listed(&table)),
+            Artifact::Network(_) | Artifact::Record(_) => Err(format!("`{}` is no number", self.0.plan.shown(output)).into()),
         }
     }
 }

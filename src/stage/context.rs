@@ -121,10 +121,7 @@ impl<'a> Context<'a> {
     pub fn cell(&self, output: &Output) -> Result<Cell, Failure> {
         match self.artifact(output)? {
             Artifact::Value(cell) => Ok(cell.clone()),
-            Artifact::Table(table) => {
-                let record = |row: &Vec<Cell>| Cell::Record(table.columns.iter().cloned().zip(row.iter().cloned()).collect());
-                Ok(Cell::List(table.rows.iter().map(record).collect()))
-            }
+            Artifact::Table(table) => Ok(listed(table)),
             _ => Err(mismatch(output, "a value")),
         }
     }
@@ -201,6 +198,12 @@ impl<'a> Context<'a> {
     pub fn engine(&self) -> Result<RefMut<'a, Engine>, Failure> {
         self.0.engine.get()
     }
+}
+
+/// A table as the list of its rows.
+pub fn listed(table: &Table) -> Cell {
+    let record = |row: &Vec<Cell>| Cell::Record(table.columns.iter().cloned().zip(row.iter().cloned()).collect());
+    Cell::List(table.rows.iter().map(record).collect())
 }
 
 fn mismatch(output: &Output, wanted: &str) -> Failure {
