@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const RECIPE: &str = r#"
 param bound: Float = 0.5
@@ -64,19 +64,15 @@ fn every_run_leaves_a_report_that_holds_everything() {
     let data: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(code, 0);
     let stage = |name: &str| data["stages"].as_array().expect("stages").iter().find(|s| s["name"] == name).cloned().expect("there");
-    assert_eq!(
-        (&stage("big")["args"]["where"], &stage("big")["at"]["line"], &stage("big")["state"]),
-        (&".x > 10".into(), &7.into(), &"made".into()),
-        "{}",
-        stage("big")
-    );
+    let big = stage("big");
+    assert_eq!([&big["args"]["where"], &big["at"]["line"], &big["state"]], [&json!(".x > 10"), &json!(7), &json!("made")], "{big}");
     assert_eq!(data["expectations"][0]["at"]["line"], 10);
     let size = data["details"].as_array().expect("details").iter().find_map(|d| d["metrics"].get("size")).expect("its values");
     assert_eq!((size["n"].as_u64(), size["values"].as_array().map(Vec::len), size["values"][0].as_f64()), (Some(50), Some(50), Some(11.0)));
     let attack = &data["attacks"][0];
     assert_eq!(
         (attack["metric"].as_str(), attack["values"].as_array().map(Vec::len), attack["labels"]["kind"]["names"].clone()),
-        (Some("success"), Some(50), serde_json::json!(["even", "odd"]))
+        (Some("success"), Some(50), json!(["even", "odd"]))
     );
     assert!(attack["card"].as_str().is_some_and(|card| card.contains("a large number")), "{}", attack["card"]);
     assert_eq!(data["files"]["rows.jsonl"]["blake3"].as_str().map(str::len), Some(32));

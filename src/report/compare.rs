@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::plan::draw::sketch::binding;
 use crate::run::plain;
-use crate::value::{Cell, Estimate, estimate::Z95};
+use crate::value::{Cell, Estimate};
 
 /// One thing that changed.
 #[derive(Clone, PartialEq, Debug)]
@@ -146,7 +146,7 @@ fn numbers(before: &Value, now: &Value) -> Vec<Difference> {
             let half = ((a.upper95 - a.lower95).powi(2) + (b.upper95 - b.lower95).powi(2)).sqrt() / 2.0;
             let by = b.mean - a.mean;
             // equal numbers of equal artifacts have the difference 0
-            if !(by.abs() > half) {
+            if by.abs() <= half {
                 continue;
             }
             let name = shown(stage["name"].as_str().unwrap_or_default(), metric);
@@ -166,7 +166,7 @@ fn numbers(before: &Value, now: &Value) -> Vec<Difference> {
 
 fn estimate(value: &Value) -> Option<Estimate> {
     match Cell::from_json(value.clone()).ok()? {
-        Cell::Estimate(estimate) if (estimate.upper95 - estimate.lower95).is_finite() && Z95 > 0.0 => Some(estimate),
+        Cell::Estimate(estimate) if (estimate.upper95 - estimate.lower95).is_finite() => Some(estimate),
         _ => None,
     }
 }
