@@ -89,7 +89,7 @@ impl Drop for Terminal {
 #[test]
 fn a_terminal_shows_stages_a_curve_mistakes_and_obeys_keys() {
     let mut terminal = Terminal::new();
-    let text = terminal.until(&["Teach it", "▶", "slow  running", "step ", "loss", "q quit", "✓   picked"]);
+    let text = terminal.until(&["Teach it", "▶", "slow  running", "step ", "loss", "q quit", "✓  picked"]);
     assert!(text.contains("on cpu (--device cpu)"), "{text}");
     // a curve needs two points, and has its range beside it
     let drawn = terminal.until(&["⡀"]).chars().filter(|c| ('\u{2800}'..='\u{28ff}').contains(c)).count();
