@@ -335,7 +335,7 @@ fn a_pipe_gets_lines() {
     folder.write("r.align", &RECIPE.replace("2000", "1").replace(".x > 3", ".y > 3"));
     let said = until("1 mistake").join("\n");
     assert!(said.starts_with("saved r.align: 1 mistake ("), "{said}");
-    let said = until("help:").join("\n");
+    let said = until("they have").join("\n");
     assert!(said.contains("r.align:11:") && said.contains(".y > 3"), "{said}");
     folder.write("r.align", &RECIPE.replace("2000", "2"));
     let said = until("done: ").join("\n");
