@@ -1,6 +1,8 @@
 //! How long an editor waits: save to diagnostics through `align watch`, keystroke to answer through `align lsp`, on a recipe
 //! of 1,000 lines. Run with `cargo bench --bench editing`.
 
+#![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +18,7 @@ const ROUNDS: usize = 60;
 fn recipe() -> String {
     let mut text = String::from("use std.{sft, dpo, take}\n\n");
     for at in 0..40 {
-        write!(text, "/// Objective {at}.\nobjective loss_{at}(reference: Model, beta: Float in 0.0.. = 0.{at}1) for Preference {{\n")
+        writeln!(text, "/// Objective {at}.\nobjective loss_{at}(reference: Model, beta: Float in 0.0.. = 0.{at}1) for Preference {{")
             .expect("a string");
         text += "    margin = beta * (sum(model.logp(.chosen)) - sum(reference.logp(.chosen)))\n    loss = larger(0, 1 - margin)\n    metric margin\n}\n\n";
     }
@@ -24,11 +26,11 @@ fn recipe() -> String {
     text +=
         "    rows = load_data(\"rows.jsonl\") as { prompt: Text, completion: Text, chosen: Completion, rejected: Completion, x: Float }\n";
     for at in 0..102 {
-        write!(text, "    part_{at} = rows.filter(.x > {at} / 100).with(y: .x * 2 + {at})\n").expect("a string");
-        write!(text, "    tuned_{at} = sft(base, part_{at}, steps: {})\n", at + 1).expect("a string");
-        write!(
+        writeln!(text, "    part_{at} = rows.filter(.x > {at} / 100).with(y: .x * 2 + {at})").expect("a string");
+        writeln!(text, "    tuned_{at} = sft(base, part_{at}, steps: {})", at + 1).expect("a string");
+        writeln!(
             text,
-            "    better_{at} = train(\n        tuned_{at},\n        part_{at},\n        loss_{}(base, beta: 0.2),\n    )\n",
+            "    better_{at} = train(\n        tuned_{at},\n        part_{at},\n        loss_{}(base, beta: 0.2),\n    )",
             at % 40
         )
         .expect("a string");

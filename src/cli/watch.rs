@@ -97,7 +97,7 @@ impl Lines {
                 out::line(&format!("watching {}{how}; Ctrl-C ends", counted(*files, "file")));
             }
             Notice::Checked { saved, diagnostics, sources, since } => {
-                self.saved = Instant::now().checked_sub(*since);
+                self.saved = Instant::now().checked_sub(*since).filter(|_| !saved.is_empty());
                 if !saved.is_empty() {
                     out::line(&saved_line(saved, diagnostics, *since));
                 }

@@ -152,9 +152,8 @@ impl Worker {
     /// Ends the thread, which has no job.
     pub(super) fn end(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
+        // nothing is in the making, so nobody need wait for devices to be closed
+        drop(self.thread.take());
     }
 }
 
