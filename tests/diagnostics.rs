@@ -85,7 +85,11 @@ const CASES: &[(&str, &str, Setup)] = &[
         "… x = rows.filter(.by == \"you\")\n    seen = x.measure(n: count(over: all))\n    expect seen.n > 3",
         Folder::rows,
     ),
-    ("data::unanswered", "… x = rows.ask(question: .prompt, answers: [\"yes\", \"no\"], sheet: \"people.jsonl\")", Folder::rows),
+    ("data::unanswered", "… x = rows.ask(question: .prompt, answers: [\"yes\", \"no\"], sheet: \"people.jsonl\")", |f| {
+        f.rows();
+        // the queue is what such a run is meant to leave
+        f.write("people.jsonl.queue", "{}");
+    }),
     ("data::answers", "… x = rows.ask(question: .prompt, answers: [\"yes\", \"no\"], sheet: \"people.jsonl\")", |f| {
         f.rows();
         f.write("people.jsonl", json!({"question": "Story 0: ", "answer": "perhaps", "rater": "ann"}).to_string() + "\n");
