@@ -23,7 +23,20 @@ const MODULES: &[(&str, &str)] = &[
     ("std.preference", "Preference objectives"),
     ("std.rl", "Reinforcement learning"),
     ("std.data", "Rows"),
-    ("std.harm", "Red teaming"),
+    ("std.distill", "Context distillation"),
+    ("std.constitutional", "Constitutions"),
+    ("std.iterate", "Rounds"),
+    ("std.active", "Active learning"),
+    ("std.safe", "Constraints"),
+    ("std.overopt", "Over-optimisation"),
+    ("std.values", "Reward design and verification"),
+    ("std.harm", "Harm"),
+    ("std.redteam", "Red teaming"),
+    ("std.judge", "Judges"),
+    ("std.protocols", "Debate, oversight, society"),
+    ("std.evidence", "Opinions, evidence, rules"),
+    ("std.interpret", "Looking inside"),
+    ("std.release", "Releases"),
 ];
 
 /// What a phase of the diagnostics is.

@@ -57,7 +57,7 @@ const CASES: &[(&str, &str, Setup)] = &[
     ("model::unlike", "…… x = rows.with(kl: sum(base.kl_to(base, .chosen, reads: .rejected)))", Folder::all),
     (
         "run::not_converged",
-        "seen = fit(blank(4).select(d: 1.0), lost())\n    x = blank(1).select(w: seen.w.mean)\n}\n\nobjective lost(trained w: Float = 0.7) for { d: Float } {\n    loss = .d * w - detach(2 * w)",
+        "seen = fit(blank(4).select(d: 1.0), lost())\n    x = blank(1).select(w: seen.w.mean)\n}\n\nobjective lost(trained w: Float = 0.7) for { d: Float } {\n    loss = .d * w - detach(2 * w)\n}",
         |_| {},
     ),
     ("data::nothing_left", "… x = rows.filter(.by == \"you\")", Folder::rows),

@@ -78,12 +78,13 @@ fn an_ensemble_learns_agrees_and_is_not_fooled() {
         "use std.{reward_ensemble, calibrate, disagreement, generate, some}
 recipe r {
     …
-    told = generate(base, asked, count: 6, max_tokens: 24)
-    held = generate(base, unseen, count: 4, max_tokens: 24, seed: 1).pairs(by: gold.score(.completion), take: all).filter(.gap > 0.3)
-    right = some(told.pairs(by: gold.score(.completion), take: all).filter(.gap > 0.3), 320)
-    wrong = some(told.pairs(by: dice(1M), take: all), 320)
-    team = reward_ensemble(base, right, members: 4, eval: held, lr: 2e-3, batch: 16)
-    null = reward_ensemble(base, wrong, members: 4, eval: held, lr: 2e-3, batch: 16)
+    told = generate(base, some(part.train, 96).select(prompt: .prompt), count: 8, max_tokens: 24)
+    others = some(part.test, 48).select(prompt: .prompt)
+    held = generate(base, others, count: 6, max_tokens: 24, seed: 1).pairs(by: gold.score(.completion), take: all).filter(.gap > 0.3)
+    right = some(told.pairs(by: gold.score(.completion), take: all).filter(.gap > 0.3), 960)
+    wrong = some(told.pairs(by: dice(1M), take: all), 960)
+    team = reward_ensemble(base, right, members: 4, eval: held, lr: 1e-3, batch: 16, epochs: 2)
+    null = reward_ensemble(base, wrong, members: 4, eval: held, lr: 1e-3, batch: 16, epochs: 2)
     doubt = held.measure(
         spread: mean(disagreement(team, .chosen, .rejected), over: all),
         heads: mean(items(team.scores(.chosen)), over: all),

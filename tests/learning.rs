@@ -64,8 +64,10 @@ fn a_judge_agrees_about_what_it_read() {
 }
 
 #[test]
-fn a_direction_that_was_found_can_be_taken_out() {
-    learns("inside", "labels=chance", &["read.accuracy.lower95 > read.control.upper95"]);
+fn what_is_read_inside_holds_together() {
+    let folder = clone();
+    let (code, said) = run(folder.path(), "inside", None);
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

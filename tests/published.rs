@@ -25,8 +25,9 @@ fn made(name: &str, row: &str, rows: &[Value]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
+/// A dialogue of one user turn, as tables are exported: its text.
 fn user(text: &str) -> Value {
-    json!([{ "role": "user", "content": text }])
+    json!(text)
 }
 
 fn chat(asked: &str, said: &str) -> Value {

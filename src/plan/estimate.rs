@@ -7,10 +7,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::formula::expr::{Output, StageId};
-use crate::model::NetworkSize;
 use crate::recipe::checked::Checked;
 use crate::recipe::types::Type;
-use crate::stage::{Call, Cost, Size};
+use crate::stage::{Call, Cost, NetworkSize, Size};
 
 use super::forecast::{complete, forecast, outside};
 use super::shelf::Shelf;

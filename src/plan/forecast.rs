@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use crate::formula::expr::{Formula, Kind, ObjectiveDef, Output, Trained};
 use crate::formula::words::{self, Kind as WordKind};
-use crate::model::NetworkSize;
 use crate::recipe::checked::{Arg, Checked, StageCall};
 use crate::recipe::types::Type;
-use crate::stage::{Call, Cost, FromArg, Size, Sizes};
+use crate::stage::{Call, Cost, FromArg, NetworkSize, Size, Sizes};
 
 use super::graph::type_of;
 use super::meaning::walk;

@@ -41,7 +41,11 @@ impl<'a> Elaborator<'a> {
                 self.bind_param(param, 0, matched, scope, &inner, &mut generics)
             };
             match value {
-                Ok(value) => args.push(value),
+                Ok(value) => {
+                    // a later parameter's default may name it
+                    inner.insert(param.name.text.clone(), value.clone());
+                    args.push(value);
+                }
                 Err(Refused) => refused = true,
             }
         }

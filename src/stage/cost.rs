@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::formula::expr::Output;
-use crate::model::NetworkSize;
+pub use crate::model::NetworkSize;
 
 /// What is known of an artifact that may not exist yet.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
