@@ -22,7 +22,17 @@ fn made(name: &str, row: &str, rows: &[Value]) -> Vec<Value> {
         .expect("it starts");
     assert!(output.status.success(), "{name}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let text = fs::read_to_string(folder.path().join("x.jsonl")).expect("exported");
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    text.lines().map(|line| plain(serde_json::from_str(line).expect("JSON"))).collect()
+}
+
+/// A row whose prompt of one user turn is its text, however it was read.
+fn plain(mut row: Value) -> Value {
+    let text = match row["prompt"].as_array().map(Vec::as_slice) {
+        Some([turn]) if turn["role"] == "user" => turn["content"].clone(),
+        _ => return row,
+    };
+    row["prompt"] = text;
+    row
 }
 
 /// A dialogue of one user turn, as tables are exported: its text.

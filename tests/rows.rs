@@ -338,7 +338,12 @@ fn files_become_tables_and_repeats_are_told() {
     std::fs::write(world.folder.path().join("x.jsonl"), "{\"prompt\": \"a\"}\n{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}\n").unwrap();
     let args = |rows: Cell, asked: &str| {
         let row = Row::from([(Arc::from(asked), Type::Dialogue)]);
-        vec![("path", value(Cell::text("x.jsonl"))), ("rows", value(rows)), ("as", Arg::Rows(Type::Record(row)))]
+        vec![
+            ("path", value(Cell::text("x.jsonl"))),
+            ("rows", value(rows)),
+            ("unfit", value(Cell::text("refuse"))),
+            ("as", Arg::Rows(Type::Record(row))),
+        ]
     };
     assert_eq!(world.table("load_data", args(Cell::None, "prompt")).len(), 3);
     assert_eq!(world.warned(), ["1 of 3 rows in `x.jsonl` repeats an earlier row"]);
