@@ -77,11 +77,23 @@ impl Files {
         self.refused.clone()
     }
 
-    /// Watches these files, and no others.
-    pub(super) fn watch(&mut self, files: BTreeSet<PathBuf>) {
+    /// Watches these files, and no others. They were looked at `since` then: a new one among them that was written later
+    /// counts as changed.
+    pub(super) fn watch(&mut self, files: BTreeSet<PathBuf>, since: SystemTime) {
+        // file systems' clocks tick less often than the system's
+        let since = since - Duration::from_millis(20);
         self.marks.retain(|path, _| files.contains(path));
+        let mut late = false;
         for path in files {
-            self.marks.entry(path.clone()).or_insert_with(|| mark(&path));
+            self.marks.entry(path.clone()).or_insert_with(|| {
+                let now = mark(&path);
+                let seen = now.filter(|(_, written, _)| *written < since);
+                late |= now != seen;
+                seen
+            });
+        }
+        if late {
+            (self.touched.0)();
         }
         // a file may be replaced by another: its folder is told of that; where it is a link, also the folder it leads to
         let folders: BTreeSet<PathBuf> =
@@ -166,7 +178,7 @@ mod tests {
         let path = folder.path().join("a.align");
         fs::write(&path, "one").expect("written");
         let mut files = Files::new(Some(Duration::from_secs(3600)), || false);
-        files.watch([path.clone()].into());
+        files.watch([path.clone()].into(), SystemTime::now() + Duration::from_secs(1));
         assert_eq!(files.changed(), Vec::<PathBuf>::new());
         let beside = folder.path().join("a.tmp");
         let saves: [&dyn Fn(); 3] = [

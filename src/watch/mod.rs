@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::diagnostic::Diagnostic;
 use crate::durable::{self, HashCache};
@@ -276,10 +276,12 @@ impl Watch {
         if saved.is_empty() && !first {
             return;
         }
+        let mut since = SystemTime::now();
         let mut look = Look::new(&self.file, &self.root, &self.options, &mut self.memory);
         while look.is_half_saved() && at.elapsed() < HALF_SAVED {
             std::thread::sleep(QUIET);
             saved.extend(self.files.changed());
+            since = SystemTime::now();
             look = Look::new(&self.file, &self.root, &self.options, &mut self.memory);
         }
         let outside = saved.iter().any(|path| !look.texts.contains_key(path));
@@ -297,7 +299,7 @@ impl Watch {
         self.plan_again(&look, say);
         let outside =
             self.plan.iter().flat_map(|(plan, _)| plan.files.keys()).map(|path| self.root.join(path)).chain(look.outside(&self.root));
-        self.files.watch(look.texts.keys().cloned().chain(outside).collect());
+        self.files.watch(look.texts.keys().cloned().chain(outside).collect(), since);
         self.look = Some(look);
     }
 
