@@ -77,17 +77,17 @@ impl Files {
         self.refused.clone()
     }
 
-    /// Watches these files, and no others. They were looked at `since` then: a new one among them that was written later
-    /// counts as changed.
-    pub(super) fn watch(&mut self, files: BTreeSet<PathBuf>, since: SystemTime) {
+    /// Watches these files, and no others. Where one was missing when they were looked at, at `missed`, a new one among
+    /// them that was written later counts as changed.
+    pub(super) fn watch(&mut self, files: BTreeSet<PathBuf>, missed: Option<SystemTime>) {
         // file systems' clocks tick less often than the system's
-        let since = since - Duration::from_millis(20);
+        let missed = missed.map(|at| at - Duration::from_millis(20));
         self.marks.retain(|path, _| files.contains(path));
         let mut late = false;
         for path in files {
             self.marks.entry(path.clone()).or_insert_with(|| {
                 let now = mark(&path);
-                let seen = now.filter(|(_, written, _)| *written < since);
+                let seen = now.filter(|(_, written, _)| missed.is_none_or(|missed| *written < missed));
                 late |= now != seen;
                 seen
             });
@@ -178,7 +178,7 @@ mod tests {
         let path = folder.path().join("a.align");
         fs::write(&path, "one").expect("written");
         let mut files = Files::new(Some(Duration::from_secs(3600)), || false);
-        files.watch([path.clone()].into(), SystemTime::now() + Duration::from_secs(1));
+        files.watch([path.clone()].into(), None);
         assert_eq!(files.changed(), Vec::<PathBuf>::new());
         let beside = folder.path().join("a.tmp");
         let saves: [&dyn Fn(); 3] = [

@@ -58,6 +58,11 @@ impl Look {
         self.unreadable.is_some() || self.texts.values().any(|text| text.trim().is_empty()) || self.diagnostics.iter().any(missing)
     }
 
+    /// A file that the recipe names was not there.
+    pub(super) fn misses_a_file(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.code.ends_with("::missing_file"))
+    }
+
     /// Files outside that the recipe names, there or not.
     pub(super) fn outside(&self, root: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();

@@ -299,7 +299,7 @@ impl Watch {
         self.plan_again(&look, say);
         let outside =
             self.plan.iter().flat_map(|(plan, _)| plan.files.keys()).map(|path| self.root.join(path)).chain(look.outside(&self.root));
-        self.files.watch(look.texts.keys().cloned().chain(outside).collect(), since);
+        self.files.watch(look.texts.keys().cloned().chain(outside).collect(), look.misses_a_file().then_some(since));
         self.look = Some(look);
     }
 
