@@ -96,3 +96,20 @@ fn no_rust_file_names_a_method() {
     }
     assert!(named.is_empty(), "{named:?}");
 }
+
+/// `use std.name` and `std.name` mean one thing.
+#[test]
+fn names_of_the_standard_library_are_told_apart() {
+    let mut homes: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for entry in fs::read_dir("stdlib").expect("stdlib is there") {
+        let path = entry.expect("a readable entry").path();
+        for line in fs::read_to_string(&path).expect("a readable file").lines() {
+            let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            if let (Some("fn" | "stage" | "objective" | "type"), Some(name)) = (words.next(), words.next()) {
+                homes.entry(name.to_owned()).or_default().push(path.display().to_string());
+            }
+        }
+    }
+    homes.retain(|_, files| files.len() > 1);
+    assert!(homes.is_empty(), "declared more than once: {homes:?}");
+}

@@ -22,7 +22,6 @@ pub fn check(case: &Case) -> bool {
         }
         "redteam.self_bleu2" => self_bleu(case),
         "a2c.klmix" => is("total", "mixed", case.inputs_as(&[("a2c", "a"), ("kl", "b"), ("alpha", "alpha")])),
-        "a2c.loss" => actor_critic(case),
         "debate.payoff" => {
             let p = case.x("judge_p_a");
             let (a, b) = (call("stake", &[json!({ "p": p })])[0], call("stake", &[json!({ "p": 1.0 - p })])[0]);
@@ -183,26 +182,6 @@ fn self_bleu(case: &Case) {
     let each = over("self_bleu", &[col("t"), num(case.x("max_n"))], Axis::All);
     case.is("per", values(&each, &rows));
     case.is("mean", values(&each.r("mean", Axis::All), &rows));
-}
-
-fn actor_critic(case: &Case) {
-    let objective = |value: f64, entropy: f64| {
-        let params = [("value_weight", value), ("entropy_weight", entropy), ("alpha", 0.0)];
-        library("a2c_loss", &params)
-    };
-    // one token a row: each token's return is its reward
-    let row = |i: usize| {
-        json!({
-            "reward": case.xs("returns")[i], "model.logp(.completion)": [case.xs("logp")[i]], "old(model.logp(.completion))": [case.xs("logp")[i]],
-            "reference.logp(.completion)": [case.xs("logp")[i]], "critic.value(.completion)": [case.xs("values")[i]],
-            "model.entropy(.completion)": [case.xs("entropy")[i]],
-        })
-    };
-    let rows: Value = (0..2).map(row).collect();
-    let at = |value: f64, entropy: f64| eval(&objective(value, entropy), &rows).loss;
-    case.is("policy", at(0.0, 0.0));
-    case.is("value", at(1.0, 0.0) - at(0.0, 0.0));
-    case.is("total", at(case.x("vf_coef"), case.x("ent_coef")));
 }
 
 /// Midpoints of the way from the baseline, each a derivative that `align eval` gives.

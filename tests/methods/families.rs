@@ -45,10 +45,6 @@ pub fn check(case: &Case) -> bool {
         }
         "safe.lambda_update" => multiplier(case),
         "safe.kl_split" => split_kl(case),
-        "a2c.klmix" => {
-            let (alpha, rows) = (case.x("alpha"), json!([{ "a2c": case.x("a2c"), "kl": case.x("kl") }]));
-            case.is("total", one(&((1.0 - alpha) * col("a2c") + alpha * col("kl")), &rows));
-        }
         "a2c.loss" => actor_critic(case),
         "ird.posterior" => inverse_reward(case),
         "ird.risk_averse" => risk(case),

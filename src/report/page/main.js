@@ -25,7 +25,7 @@ function keys() {
   box.showModal();
 }
 addEventListener("keydown", event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input:not([type=checkbox]), select, textarea") || document.querySelector("dialog[open]")) return;
   const all = [...document.querySelectorAll("main section")];
   if (event.key === "j" || event.key === "k") {
     const bar = 70, at = all.findIndex(s => s.getBoundingClientRect().top > bar), here = at < 0 ? all.length : at;
