@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench large [STAGES]`
 
+#![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;

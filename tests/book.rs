@@ -59,7 +59,7 @@ fn pages() -> BTreeMap<String, String> {
     let mut modules: Vec<&str> = Vec::new();
     items.iter().for_each(|item| {
         if !modules.contains(&item.module.as_str()) {
-            modules.push(&item.module)
+            modules.push(&item.module);
         }
     });
     let mut pages = BTreeMap::new();

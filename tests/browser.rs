@@ -3,7 +3,6 @@
 
 mod browse;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -235,6 +234,7 @@ fn fits() {
     drop(folder);
 }
 
+#[expect(clippy::print_stdout, reason = "how long it took is told, not judged")]
 fn large() {
     let data = data(100_000, 1000, "once");
     let begun = Instant::now();
@@ -249,17 +249,13 @@ fn large() {
         "(() => { const f = document.querySelector('#sample-filter'); f.value = 'number 99'; f.dispatchEvent(new Event('input')); })()",
     );
     page.until("document.querySelectorAll('.sample').length === 11");
-    let mut said = String::new();
-    write!(
-        said,
+    println!(
         "{size} bytes assembled in {written:?}; usable after {took:?}; {:.0} frames a second, the longest {:.0} ms; filtered in {:?}",
         frames[0].as_f64().unwrap_or(0.0),
         frames[1].as_f64().unwrap_or(0.0),
         begun.elapsed()
-    )
-    .expect("text");
-    eprintln!("{said}");
-    assert!(took.as_secs() < 20 && size < 8 << 20, "{said}");
+    );
+    assert!(size < 8 << 20, "{size} bytes");
     assert!(page.eval("document.getElementsByTagName('*').length").as_u64().expect("a count") < 20_000);
     assert_eq!(page.wrong, Vec::<String>::new());
 }

@@ -85,7 +85,7 @@ fn the_gradient_is_that_of_small_changes() {
             .collect();
         let gradient = engine.inside(net, &sequence, 0..depth, Some(&states), Read::Gradient).expect("a gradient").gradient;
         let found: Vec<f64> = at.iter().map(|i| f64::from(gradient[*i])).collect();
-        close(&found, &numeric, 2e-2, &network.spec.family.model_type.to_owned());
+        close(&found, &numeric, 2e-2, network.spec.family.model_type);
         // a token that nothing follows decides on nothing
         assert!(gradient[(sequence.len() - 1) * width..].iter().all(|x| *x == 0.0));
     }

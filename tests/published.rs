@@ -57,7 +57,10 @@ fn preferences() {
     assert_eq!(found, [json!({ "prompt": user("q"), "chosen": "a", "rejected": "b", "gap": 2.5 })]);
 
     let safe = json!({ "prompt": "q", "response_0": "a", "response_1": "b", "is_response_0_safe": false, "is_response_1_safe": true, "better_response_id": 0, "safer_response_id": 1 });
-    assert_eq!(made("safe_rlhf_better", "SafePair", &[safe.clone()]), [json!({ "prompt": user("q"), "chosen": "a", "rejected": "b" })]);
+    assert_eq!(
+        made("safe_rlhf_better", "SafePair", std::slice::from_ref(&safe)),
+        [json!({ "prompt": user("q"), "chosen": "a", "rejected": "b" })]
+    );
     let safer = json!({ "prompt": user("q"), "chosen": "b", "rejected": "a", "chosen_safe": true, "rejected_safe": false });
     assert_eq!(made("safe_rlhf_safer", "SafePair", &[safe]), [safer]);
 

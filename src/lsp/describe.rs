@@ -89,7 +89,7 @@ impl Analysis {
         for item in &module.tree.items {
             walk::item(item, &mut |part| match part {
                 Part::Binder(Binder { doc, span, name: own, .. }) if own.span == name => {
-                    found = Some((self.slice(*span).to_owned(), doc.clone()))
+                    found = Some((self.slice(*span).to_owned(), doc.clone()));
                 }
                 Part::Field(Field::Named { doc, name: own, ty, default }) if own.span == name => {
                     let end = default.as_ref().map_or(ty.span, |default| default.span);

@@ -179,7 +179,7 @@ impl<'a> Elaborator<'a> {
         }
         let worked = self.named(&name.text, |this| this.expression(value, inner, None));
         self.bound(&name.text, name.span, &worked);
-        match carried.iter().any(|carried| *carried == name.text) {
+        match carried.contains(&name.text) {
             // the carried name is defined in the loop's head, and this line gives it its next value
             true => {
                 let head = inner.names.borrow().defined.get(&name.text).copied();

@@ -26,7 +26,7 @@ pub struct Difference {
     pub worse: bool,
 }
 
-/// Compares what [`super::gather`] found in two runs.
+/// Compares what [`super::gather()`] found in two runs.
 pub fn compare(before: &Value, now: &Value) -> Vec<Difference> {
     [expectations(before, now), cases(before, now), numbers(before, now)].concat()
 }

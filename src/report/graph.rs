@@ -8,7 +8,7 @@ use crate::plan::draw::{Part, Picture, Sketch, draw};
 use crate::run::brief;
 use crate::value::Cell;
 
-/// The graph of the stages that [`super::gather`] found, by binding.
+/// The graph of the stages that [`super::gather()`] found, by binding.
 pub(super) fn svg(title: &str, stages: &[Value]) -> String {
     let places: BTreeMap<&str, usize> = stages.iter().enumerate().filter_map(|(at, s)| Some((s["name"].as_str()?, at))).collect();
     let parts: Vec<Part> = stages.iter().map(|stage| part(stage, &places)).collect();

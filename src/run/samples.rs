@@ -210,7 +210,7 @@ impl Asking<'_> {
                     let (prompt, ids) = (sequence.prompt(), sequence.completion());
                     let (mut pieces, mut before) = (Vec::new(), String::new());
                     for end in 1..=ids.len() {
-                        let whole = tokenizer.decode_completion(&prompt, &ids[..end]);
+                        let whole = tokenizer.decode_completion(prompt, &ids[..end]);
                         let piece =
                             whole.strip_prefix(&before).map_or_else(|| tokenizer.piece(ids[end - 1]).unwrap_or_default(), str::to_owned);
                         pieces.push(if piece.contains('\u{fffd}') { String::new() } else { piece.clone() });

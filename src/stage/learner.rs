@@ -1,7 +1,7 @@
 //! One optimiser step of any objective: ask the trained networks, evaluate the formula, send its derivatives back.
 //!
 //! `train` and `rl` share it; they differ in where rows come from. What a step needs of the engine is only the leaves
-//! of [`Source`](crate::formula::objective::Source): log-probs, entropies, values, scores, and their coefficients on the way back.
+//! of [`Source`]: log-probs, entropies, values, scores, and their coefficients on the way back.
 
 use std::cell::RefMut;
 use std::collections::BTreeMap;

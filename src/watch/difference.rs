@@ -45,9 +45,9 @@ impl Difference {
                     kept.push(name.as_str());
                     let because = own_causes(before, now, then, node);
                     if because.is_empty() {
-                        this.follow.push(name.clone())
+                        this.follow.push(name.clone());
                     } else {
-                        this.changed.push(Changed { stage: name.clone(), because })
+                        this.changed.push(Changed { stage: name.clone(), because });
                     }
                 }
                 None => match before.nodes.iter().find(|then| then.fingerprint == node.fingerprint) {

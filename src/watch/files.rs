@@ -194,7 +194,7 @@ mod tests {
         for save in saves {
             std::thread::sleep(Duration::from_millis(10));
             save();
-            assert_eq!(files.changed(), [path.clone()]);
+            assert_eq!(files.changed(), [path.as_path()]);
             assert_eq!(files.changed(), Vec::<PathBuf>::new());
         }
     }

@@ -430,7 +430,7 @@ fn fitted(case: &Case) {
     for (objective, name) in [("rl_curve_loss", "rl"), ("best_of_curve_loss", "bon")] {
         let (Subject::Objective(def), _) = find(objective, &[]) else { panic!("{objective} is an objective") };
         let compiled = Compiled::new(&def, Under::Train).expect("it holds");
-        let problem = Problem::new(&compiled, &[table.clone()], [0; 2], &mut Alone).expect("plain columns");
+        let problem = Problem::new(&compiled, std::slice::from_ref(&table), [0; 2], &mut Alone).expect("plain columns");
         let all: Vec<usize> = (0..problem.rows()).collect();
         let found = problem.minimise(&all, problem.start()).expect("a value for every row");
         assert!(found.converged);

@@ -276,7 +276,7 @@ impl Page {
                 self.log.extend(view::line(event, look));
             }
             Event::Started { device, because, .. } => {
-                self.title = format!("{}  on {device} ({because})", self.title.split("  on ").next().unwrap_or_default())
+                self.title = format!("{}  on {device} ({because})", self.title.split("  on ").next().unwrap_or_default());
             }
             Event::Refused { failure } => self.say(failure.message.clone()),
             Event::Checkpoint { .. } | Event::Waiting { .. } => return false,
