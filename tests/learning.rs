@@ -60,12 +60,20 @@ fn a_rule_model_reads_its_rules() {
 
 #[test]
 fn every_preference_loss_learns() {
-    learns("preferences", "judge=chance", &["dpo_tale.gold.lower95 > start.gold.upper95 + 0.15", "kto_tale.gold.lower95 > start.gold.upper95 + 0.15"]);
+    learns(
+        "preferences",
+        "judge=chance",
+        &["dpo_tale.gold.lower95 > start.gold.upper95 + 0.15", "kto_tale.gold.lower95 > start.gold.upper95 + 0.15"],
+    );
 }
 
 #[test]
 fn every_way_to_climb_a_reward_climbs() {
-    learns("groups", "pay=chance", &["ppo_tale.gold.lower95", "rloo_tale.gold.lower95", "grpo_tale.gold.lower95", "gspo_tale.gold.lower95"]);
+    learns(
+        "groups",
+        "pay=chance",
+        &["ppo_tale.gold.lower95", "rloo_tale.gold.lower95", "grpo_tale.gold.lower95", "gspo_tale.gold.lower95"],
+    );
 }
 
 #[test]

@@ -835,7 +835,11 @@ fn adapters_go_on_where_they_were_saved() {
     let saved = folder.path().join("state.safetensors");
     let steps = engine.write_state(net, &saved).expect("a state");
     let file = TensorFile::open(&[saved.clone()]).expect("a file");
-    assert_eq!(file.names().filter(|name| name.starts_with("weights.")).count(), 2 * 7 * network.spec.layers + 1, "A and B of every projection, and the head");
+    assert_eq!(
+        file.names().filter(|name| name.starts_with("weights.")).count(),
+        2 * 7 * network.spec.layers + 1,
+        "A and B of every projection, and the head"
+    );
     let restored = policy.restored(&saved, Learns::All).expect("it fits");
     let now = engine.network(net).expect("a network");
     assert_eq!(restored.adapter, now.adapter);

@@ -161,7 +161,10 @@ fn rows_are_drawn_as_points_and_as_cells() {
     assert_eq!(figures[0]["columns"], json!(["even", "odd"]));
     assert_eq!(figures[0]["rows"], json!(["1", "2", "3"]));
     assert_eq!(figures[0]["values"], json!([[0.5, null], [null, 1.0], [1.5, null]]));
-    assert_eq!(figures[1], json!({ "title": "Twice", "kind": "scatter", "x": { "label": "x" }, "y": { "label": "doubled" }, "series": points }));
+    assert_eq!(
+        figures[1],
+        json!({ "title": "Twice", "kind": "scatter", "x": { "label": "x" }, "y": { "label": "doubled" }, "series": points })
+    );
     let page = fs::read_to_string(runs(folder.path())[0].join("report.html")).expect("a report");
     assert!(page.contains("Twice") && page.contains("\"kind\":\"heat\""));
 }

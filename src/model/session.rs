@@ -10,9 +10,9 @@ use crate::engine::{Arena, BufferId, Device, DeviceInfo, Gradients, MemoryUse, V
 
 use super::frozen::Frozen;
 use super::pass::activation_bytes;
+use super::tensorfile::write_fetched;
 use super::tokens::Tables;
 use super::transformer::{LowRank, Tensors};
-use super::tensorfile::write_fetched;
 use super::{Adapter, Head, ModelError, ModelSpec, Network, Parameter, TensorFile, Tensors as _, Tokenizer};
 
 /// A device and the networks loaded on it.

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::primitive::Primitive;
 use super::product::{Item, Product};
 use crate::formula::expr::{Formula, Kind, Output};
-use crate::formula::text::describe;
+use crate::formula::text::in_template;
 use crate::value::Cell;
 
 /// Points and lines.
@@ -40,7 +40,7 @@ impl Primitive for Figure {
         let at = |column: &Option<Vec<Cell>>, row: usize| column.as_ref().and_then(|cells| number(&cells[row]));
         let mut series: Map<String, Value> = Map::new();
         for row in 0..table.len() {
-            let name = names.as_ref().map_or_else(String::new, |names| describe(&names[row]));
+            let name = names.as_ref().map_or_else(String::new, |names| label(&names[row]));
             let points = series.entry(name).or_insert_with(|| json!([])).as_array_mut().expect("made as a list");
             // a point without a place is no point
             if let (Some(x), Some(y)) = (at(&x, row), at(&y, row)) {
@@ -48,13 +48,13 @@ impl Primitive for Figure {
             }
         }
         let series: Vec<Value> = series.into_iter().map(|(name, points)| json!({ "name": name, "points": points })).collect();
-        let label = |axis: &str, title: &str| -> Result<Value, Failure> {
+        let axis = |axis: &str, title: &str| -> Result<Value, Failure> {
             let title: String = call.get(title)?;
             Ok(json!({ "label": if title.is_empty() { column(&call.get::<Formula>(axis)?) } else { title } }))
         };
         drawn(json!({
             "title": call.get::<String>("title")?, "kind": call.get::<String>("kind")?,
-            "x": label("x", "x_title")?, "y": label("y", "y_title")?, "series": series,
+            "x": axis("x", "x_title")?, "y": axis("y", "y_title")?, "series": series,
         }))
     }
 }
@@ -72,7 +72,7 @@ impl Primitive for Heat {
         let (columns, rows) = (distinct(&across), distinct(&down));
         let mut cells = vec![vec![Value::Null; columns.len()]; rows.len()];
         for ((across, down), value) in across.iter().zip(&down).zip(&values) {
-            let place = |names: &[String], cell: &Cell| names.iter().position(|name| *name == describe(cell)).expect("listed before");
+            let place = |names: &[String], cell: &Cell| names.iter().position(|name| *name == label(cell)).expect("listed before");
             cells[place(&rows, down)][place(&columns, across)] = json!(number(value));
         }
         drawn(json!({ "title": call.get::<String>("title")?, "kind": "heat", "columns": columns, "rows": rows, "values": cells }))
@@ -87,6 +87,11 @@ fn number(cell: &Cell) -> Option<f64> {
     cell.number().filter(|x| x.is_finite())
 }
 
+/// A name as a template would show it; what it cannot show has none.
+fn label(cell: &Cell) -> String {
+    in_template(cell).unwrap_or_default()
+}
+
 /// What an axis shows when nobody says: the column, where it is one.
 fn column(formula: &Formula) -> String {
     match &formula.kind {
@@ -98,7 +103,7 @@ fn column(formula: &Formula) -> String {
 /// The names of all cells, in the order in which they first come.
 fn distinct(cells: &[Cell]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in cells.iter().map(describe) {
+    for name in cells.iter().map(label) {
         if !names.contains(&name) {
             names.push(name);
         }
