@@ -34,6 +34,7 @@ module.exports = grammar({
     $.doc_comment,
     $._line_chars,
     $._block_chars,
+    "...", // so that `..` is never the beginning of it
     $._recovery, // stands in no rule: valid only while the parser recovers
   ],
 
@@ -43,7 +44,7 @@ module.exports = grammar({
 
   reserved: { global: (_) => KEYWORDS },
 
-  inline: ($) => [$._argument_name],
+  inline: ($) => [$._argument_name, $._right],
 
   // `x as A + …` and `x as A < …`: a longer type, or an operator behind a shorter one.
   conflicts: ($) => [
@@ -207,20 +208,22 @@ module.exports = grammar({
     comparison: ($) => prec(COMPARISON, seq(
       field("left", $._arithmetic),
       field("operator", choice("==", "!=", "<", "<=", ">", ">=")),
-      field("right", choice($._arithmetic, $.not_expression)),
+      field("right", $._right),
     )),
 
+    // `not` takes all it can to its right, wherever it stands.
+    _right: ($) => choice($._arithmetic, $.not_expression),
     _arithmetic: ($) => choice($.binary_expression, $.range_expression, $.ascription, $.unary_expression, $._postfix),
     range_expression: ($) => prec.left(RANGE, seq(
-      field("low", $._arithmetic), field("operator", choice("..", "..=")), field("high", $._arithmetic),
+      field("low", $._arithmetic), field("operator", choice("..", "..=")), field("high", $._right),
     )),
     binary_expression: ($) => choice(
       ...[["+", SUM], ["-", SUM], ["*", PRODUCT], ["/", PRODUCT]].map(([sign, power]) =>
-        prec.left(power, seq(field("left", $._arithmetic), field("operator", sign), field("right", $._arithmetic)))),
-      prec.right(POWER, seq(field("left", $._arithmetic), field("operator", "^"), field("right", $._arithmetic))),
+        prec.left(power, seq(field("left", $._arithmetic), field("operator", sign), field("right", $._right)))),
+      prec.right(POWER, seq(field("left", $._arithmetic), field("operator", "^"), field("right", $._right))),
     ),
     ascription: ($) => prec.left(ASCRIPTION, seq(field("value", $._arithmetic), "as", field("type", $._type))),
-    unary_expression: ($) => prec(NEGATION, seq(field("operator", "-"), field("operand", $._arithmetic))),
+    unary_expression: ($) => prec(NEGATION, seq(field("operator", "-"), field("operand", $._right))),
 
     _postfix: ($) => choice(
       $._text, $.number, $.column, $.call, $.identifier, $.list, $.record, $.group,
@@ -237,7 +240,7 @@ module.exports = grammar({
     column: ($) => seq(".", alias($._word_at_once, $.column_name)),
 
     record: ($) => seq("{", listed($._entry), "}"),
-    list: ($) => seq("[", listed($._entry), "]"),
+    list: ($) => seq("[", listed(choice($.spread, $._expression)), "]"),
     group: ($) => seq("(", $._expression, ")"),
     _entry: ($) => choice($.spread, $.named_argument, $._expression),
     spread: ($) => seq("...", $._expression),

@@ -7,7 +7,7 @@
 #include <string.h>
 
 // In the order of `externals` in grammar.js.
-enum Token { CALL, LINE_BREAK, COMMENT, DOC_COMMENT, LINE_CHARS, BLOCK_CHARS, RECOVERY };
+enum Token { CALL, LINE_BREAK, COMMENT, DOC_COMMENT, LINE_CHARS, BLOCK_CHARS, DOTS, RECOVERY };
 
 // A line that begins with one of these goes on with the expression before it.
 static const char *const CARRIES_ON[] = {"and", "or", "as",       "in",       "to",    "then",
@@ -70,7 +70,7 @@ static bool begins_statement(TSLexer *lexer) {
     return true;
 }
 
-// At a slash: a comment, documentation, or neither.
+// At a slash: a comment, documentation, or neither. Documentation is found also where it has no place.
 static bool scan_comment(TSLexer *lexer, bool at_new_line, const bool *valid) {
     int slashes = 0;
     while (slashes < 4 && lexer->lookahead == '/') {
@@ -83,7 +83,6 @@ static bool scan_comment(TSLexer *lexer, bool at_new_line, const bool *valid) {
         lexer->result_symbol = LINE_BREAK; // its end was marked before the blanks
         return true;
     }
-    if (is_doc ? !valid[DOC_COMMENT] : !valid[COMMENT]) return false;
     lexer->mark_end(lexer);
     while (!lexer->eof(lexer) && lexer->lookahead != '\n') {
         bool blank = is_blank(lexer->lookahead);
@@ -91,6 +90,17 @@ static bool scan_comment(TSLexer *lexer, bool at_new_line, const bool *valid) {
         if (!blank) lexer->mark_end(lexer);
     }
     lexer->result_symbol = is_doc ? DOC_COMMENT : COMMENT;
+    return true;
+}
+
+// `...`, also where it has no place: there it is a mistake, and not `..` before something else.
+static bool scan_dots(TSLexer *lexer) {
+    for (int dots = 0; dots < 3; dots++) {
+        if (lexer->lookahead != '.') return false;
+        lexer->advance(lexer, false);
+    }
+    lexer->mark_end(lexer);
+    lexer->result_symbol = DOTS;
     return true;
 }
 
@@ -112,6 +122,7 @@ bool tree_sitter_align_external_scanner_scan(void *payload, TSLexer *lexer, cons
         lexer->advance(lexer, true);
     }
     if (lexer->lookahead == '/') return scan_comment(lexer, at_new_line, known);
+    if (lexer->lookahead == '.') return scan_dots(lexer);
     if (!at_new_line && known[CALL] && lexer->lookahead == '(') {
         lexer->advance(lexer, false);
         lexer->mark_end(lexer);
