@@ -141,6 +141,29 @@ fn mutated(text: &str, tokens: &[std::ops::Range<usize>], chance: &mut Chance) -
     }
 }
 
+/// What the editors' grammar takes and the language does not. What `generated` and `mutated` make has none of it, except
+/// the first.
+const DIFFERENCES: &[(&str, &str)] = &[
+    ("the value is not further in than its statement", "recipe r {\n    a =\n    f(x)\n}\n"),
+    ("a word that begins an item stands at the margin", "fn f(x) = (\ntype and x[(\nx)])\n"),
+    ("a line breaks inside the hole of a one-line text", "fn f(x) = \"{x +\n 1}\"\n"),
+    ("a comment stands in a hole", "fn f(x) = \"\"\"\n{x // why\n}\n\"\"\"\n"),
+    ("the number is too large", "fn f() = 1e999\n"),
+    ("a word of another language is free as the name of an entry", "fn f() = { None: 1 }\n"),
+    ("a type takes the `+` behind it", "fn f(x, y) = x as Int + y\n"),
+    ("the result of a stage reads like a binding", "stage s(a: Model) -> Bool {\n    a == 1\n}\n"),
+];
+
+#[test]
+fn the_differences_are_these() {
+    for (why, text) in DIFFERENCES {
+        assert!(tree::is_sound(text), "{why}:\n{}", tree::faults(text));
+        assert!(!is_sound(text), "{why}: the language takes it too");
+    }
+    let deep = format!("fn f() = {}1{}\n", "(".repeat(200), ")".repeat(200));
+    assert!(tree::is_sound(&deep) && !is_sound(&deep));
+}
+
 /// Whether the language sees only what its layout tells: `a =`, and the value on a line that is not further in.
 fn is_layout(text: &str) -> bool {
     let errors: Vec<_> = parse(FileId(0), text).1.into_iter().filter(align::diagnostic::Diagnostic::is_error).collect();
