@@ -11,6 +11,7 @@ use align::syntax::parse;
 use align::syntax::span::FileId;
 
 /// A small generator, so that a failure comes back with the same seed.
+#[derive(Debug)]
 pub struct Chance(pub u64);
 
 impl Chance {

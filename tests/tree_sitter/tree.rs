@@ -26,7 +26,7 @@ pub fn faults(text: &str) -> String {
             let line = text.lines().nth(place.row).unwrap_or_default();
             *found += &format!("  {}:{} {} `{}` in `{line}`\n", place.row + 1, place.column + 1, node.to_sexp(), &text[node.byte_range()]);
         } else {
-            (0..node.child_count()).for_each(|at| walk(node.child(at as u32).expect("a child"), text, found));
+            (0..node.child_count()).for_each(|at| walk(node.child(at).expect("a child"), text, found));
         }
     }
     let mut found = String::new();
@@ -41,7 +41,7 @@ pub fn tokens(text: &str) -> Vec<Range<usize>> {
         if !node.is_extra() && (is_text || node.child_count() == 0) && !node.byte_range().is_empty() {
             found.push(node.byte_range());
         } else if !is_text {
-            (0..node.child_count()).for_each(|at| walk(node.child(at as u32).expect("a child"), found));
+            (0..node.child_count()).for_each(|at| walk(node.child(at).expect("a child"), found));
         }
     }
     let mut found = Vec::new();
