@@ -101,7 +101,7 @@ fn unexpected(builder: &Builder<'_>, token: &Token, after_word: bool, expected: 
         TokenKind::Word if expected.has("a type name") => Mistake::LowerType { name: text },
         TokenKind::Type if expected.wants_name() => Mistake::UpperName { name: text },
         TokenKind::Type if expected.has("`:`") => Mistake::MissingColon,
-        TokenKind::Doc => Mistake::IdleDoc,
+        TokenKind::Doc => Mistake::DocInside,
         TokenKind::Text => Mistake::Unexpected { expected, found: Found::Text },
         _ => Mistake::Unexpected { expected, found: Found::Sign(text) },
     }

@@ -11,6 +11,9 @@ use super::span::Span;
 
 /// Reports the mistakes inside a pair.
 pub(super) fn report(builder: &mut Builder<'_>, pair: &Pair<'_>) {
+    if pair.as_rule() == Rule::list {
+        named_items(builder, pair);
+    }
     if let Some(mistake) = found(pair) {
         let span = builder.span(pair);
         let is_part = builder.source[..span.start as usize].ends_with(|c: char| c.is_alphanumeric() || ")]".contains(c));
@@ -66,6 +69,15 @@ fn has_hole(pair: &Pair<'_>) -> bool {
 fn names_nothing(pair: &Pair<'_>) -> bool {
     let braces = child(pair, Rule::text).is_some() || pair.as_str().contains('{');
     braces && child(pair, Rule::used).is_none()
+}
+
+/// `[a: 1]`: the names would mean nothing.
+fn named_items(builder: &mut Builder<'_>, list: &Pair<'_>) {
+    let names = list.clone().into_inner().filter_map(|entry| child(&child(&entry, Rule::named)?, Rule::key));
+    if let Some(name) = names.into_iter().next() {
+        let span = builder.span(&name);
+        builder.mistakes.push((Mistake::ForeignSyntax(Habit::NamedItem), span));
+    }
 }
 
 /// A missing comma stands between two parts, where its pair has no width.

@@ -83,6 +83,9 @@ pub enum Mistake {
     TooDeep { limit: usize },
     #[error("these `///` lines document nothing")]
     IdleDoc,
+    /// Like the one above, and what it stands in cannot be read.
+    #[error("documentation cannot stand here")]
+    DocInside,
     #[error("`use` names nothing")]
     EmptyUse,
 }
@@ -208,7 +211,7 @@ impl Mistake {
             Self::ChainedComparison => "align::syntax::chained_comparison",
             Self::BareIf => "align::syntax::bare_if",
             Self::TooDeep { .. } => "align::syntax::too_deep",
-            Self::IdleDoc => "align::syntax::idle_doc",
+            Self::IdleDoc | Self::DocInside => "align::syntax::idle_doc",
             Self::EmptyUse => "align::syntax::empty_use",
         }
     }
@@ -290,7 +293,7 @@ impl Mistake {
             Self::ChainedComparison => "join two with `and`: `0 < x and x < 1`".to_owned(),
             Self::BareIf => "write `(if … then … else …)`".to_owned(),
             Self::TooDeep { .. } => "give parts of it names".to_owned(),
-            Self::IdleDoc => "put them before what they are about, or make them a comment with `//`".to_owned(),
+            Self::IdleDoc | Self::DocInside => "put them before what they are about, or make them a comment with `//`".to_owned(),
             Self::EmptyUse => "say what you use: `.{name, other}`".to_owned(),
             _ => return None,
         };

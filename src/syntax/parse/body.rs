@@ -89,7 +89,7 @@ impl<'a> Builder<'a> {
         let mut result: Option<Expr> = None;
         for built in self.statements(body, Home::Stage) {
             let Built { doc, name, values, span, .. } = built;
-            if let Some(idle) = result.take_if(|_| name.is_none()) {
+            if let Some(idle) = result.take() {
                 self.mistakes.push((Mistake::UnnamedValue { home: Home::Stage }, idle.span));
             }
             match (name, values.into_iter().next()) {
@@ -228,6 +228,10 @@ impl<'a> Builder<'a> {
         let between = &self.source[line.end as usize..(span.start as usize).max(line.end as usize)];
         let same_line = !between.contains('\n');
         let last = before.last().expect("a line has a node");
+        // `a = 1 /// idle`: what stands before is whole.
+        if node.as_rule() == Rule::stray_doc && matches!(last.as_rule(), Rule::item | Rule::statement) {
+            return false;
+        }
         let is_junk = matches!(node.as_rule(), Rule::junk | Rule::item_junk);
         let after_docs = last.as_rule() == Rule::stray_doc;
         let was_broken = before.iter().any(|node| matches!(node.as_rule(), Rule::junk | Rule::item_junk));
