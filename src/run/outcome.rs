@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::diagnostic::Diagnostic;
 use crate::formula::expr::StageId;
+use crate::hub::{self, Reference, Repository, Settings};
 use crate::plan::{Lock, Plan};
 use crate::stage::{LazyEngine, Primitive};
 use crate::world::Sources;
@@ -107,6 +108,14 @@ impl Run<'_> {
         let mut lock = Lock::read(self.root).unwrap_or_default();
         for (path, content) in &self.plan.files {
             lock.pin(path, content.clone());
+            // of what was fetched by somebody else: the commit that the plan read
+            if let Some(Ok(reference)) = Reference::parse(path)
+                && let Some(commit) = hub::commit(self.root, &reference, &Repository::new(&Settings::from_environment(), &reference))
+                && !reference.is_commit()
+                && lock.commit(path).is_none()
+            {
+                lock.pin_commit(path, &commit);
+            }
         }
         if self.plan.files.is_empty() { Ok(()) } else { lock.write(self.root) }
     }

@@ -69,7 +69,7 @@ impl Look {
         for stage in self.elaborated.iter().flat_map(|recipe| &recipe.stages) {
             let Some(primitive) = PRIMITIVES.iter().find(|primitive| primitive.name() == &*stage.primitive) else { continue };
             for path in primitive.file_arguments().iter().filter_map(|argument| PathBuf::from_arg(stage.args.get(*argument)?)) {
-                let path = root.join(path);
+                let path = crate::hub::path(root, &path.to_string_lossy());
                 found.extend(primitive.outside_files(&path).unwrap_or_default());
                 found.push(path);
             }
