@@ -115,7 +115,8 @@ pub(super) fn bring(wanted: &[Wanted], root: &Path, how: How) -> Brought {
     }
     show.clear();
     // a lock that cannot be read is reported by the plan
-    if let Ok(lock) = lock.as_ref().map_err(|_| ()).and_then(|lock| if how.extent == Extent::All { Ok(lock) } else { Err(()) })
+    if how.extent == Extent::All
+        && let Ok(lock) = &lock
         && let Err(error) = lock.write(root)
     {
         let path = root.join(crate::lock::LOCK);

@@ -89,7 +89,7 @@ impl Missing {
         let kind = if self.dataset { " --repo-type dataset" } else { "" };
         let names = self.files.join(" ");
         format!(
-            "missing: {}\nwhere there is a network, `hf download {}{kind} --revision {} {names}` fetches them; then copy the folder to `{}`",
+            "missing: {}\nwhere there is a network, `hf download {}{kind} --revision {} {names}` fetches them; then copy that folder of its cache here, to `{}`",
             self.files.join(", "),
             self.repository,
             self.revision,

@@ -113,7 +113,14 @@ impl Want {
                 };
                 if at(weights) || (weights == WEIGHTS && shards() == Some(true)) { State::Whole } else { State::Outline }
             }
-            // a repository of one GGUF
+            // a scorer that is one file, or a repository of one GGUF
+            Self::Model if weights != WEIGHTS && repository.has_no(commit, &format!("{folder}{CONFIG}")) => {
+                if at(weights) {
+                    State::Whole
+                } else {
+                    State::Nothing
+                }
+            }
             Self::Model if repository.has_no(commit, &format!("{folder}{CONFIG}")) => {
                 let found =
                     crate::durable::files_under(&repository.snapshot(commit).join(folder.trim_end_matches('/'))).unwrap_or_default();
@@ -195,7 +202,12 @@ impl Want {
                 }
             } else if !has(&at(CONFIG)) {
                 choice.absent.push(at(CONFIG));
-                choice.files.push(only_gguf(&folder, listed).map_err(|lacking| lacking.of(reference))?);
+                // a scorer that is one file
+                if weights != WEIGHTS {
+                    choice.files.push(need(&at(weights))?);
+                } else {
+                    choice.files.push(only_gguf(&folder, listed).map_err(|lacking| lacking.of(reference))?);
+                }
             } else {
                 for file in [at(CONFIG), at("tokenizer.json")] {
                     choice.files.push(need(&file)?);

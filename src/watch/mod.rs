@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::diagnostic::Diagnostic;
 use crate::durable::{self, HashCache};
+use crate::hub::is_reference;
 use crate::plan::{Fingerprint, Numerics, Plan, Surroundings};
 use crate::recipe::{Memory, Options};
 use crate::run::{Event, Outcome, Store};
@@ -301,8 +302,9 @@ impl Watch {
             .plan
             .iter()
             .flat_map(|(plan, _)| plan.files.keys())
-            .map(|path| crate::hub::path(&self.root, path))
-            .chain(look.outside(&self.root));
+            .map(|path| self.root.join(path))
+            .chain(look.outside(&self.root))
+            .filter(|path| !path.strip_prefix(&self.root).is_ok_and(|written| is_reference(&written.to_string_lossy())));
         self.files.watch(look.texts.keys().cloned().chain(outside).collect(), look.misses_a_file().then_some(since));
         self.look = Some(look);
     }
