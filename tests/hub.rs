@@ -43,6 +43,7 @@ impl Place {
     /// The same recipe's folder on a machine that has fetched nothing.
     fn elsewhere(self) -> Self {
         fs::remove_dir_all(self.folder.path().join(".align")).ok();
+        fs::remove_file(self.folder.path().join("out/x")).ok();
         Self { home: tempfile::tempdir().expect("a temporary folder"), ..self }
     }
 

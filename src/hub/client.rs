@@ -10,11 +10,15 @@ use ureq::tls::RootCerts;
 use ureq::{Agent, Body};
 
 use super::error::HubError;
-use super::reference::{Kind, Reference, is_commit};
+use super::reference::{Kind, Reference, is_commit, is_part};
 use super::settings::Settings;
 
 /// A redirect leads to a redirect at most so often.
 const HOPS: usize = 8;
+
+/// A server that is busy or out of order is asked again, after a while that doubles.
+const AGAIN: u32 = 2;
+const WHILE: Duration = Duration::from_millis(400);
 
 /// A longer list of files is not read.
 const LONGEST_LIST: u64 = 64 << 20;
@@ -82,7 +86,9 @@ impl<'s> Client<'s> {
         let commit = said["sha"].as_str().filter(|sha| is_commit(sha)).ok_or_else(|| wrong("it names no commit"))?;
         let files = said["siblings"].as_array().ok_or_else(|| wrong("it lists no files"))?;
         let file = |file: &Value| Some((file["rfilename"].as_str()?.to_owned(), file["size"].as_u64()));
-        Ok(Listing { commit: commit.to_owned(), files: files.iter().filter_map(file).collect() })
+        // what leads out of its folder is no file of a repository
+        let files = files.iter().filter_map(file).filter(|(name, _)| name.split('/').all(is_part)).collect();
+        Ok(Listing { commit: commit.to_owned(), files })
     }
 
     /// What a file is at a revision.
@@ -158,11 +164,7 @@ impl<'s> Client<'s> {
     fn ask(&self, method: &Method, address: &str, from: Option<u64>) -> Result<(Response<Body>, String), HubError> {
         let mut at = address.to_owned();
         for _ in 0..HOPS {
-            let answer = match self.once(&self.agent, method, &at, from) {
-                Err(error) if error.to_string().contains("CA certificates") => self.once(&self.bare, method, &at, from),
-                answer => answer,
-            };
-            let answer = answer.map_err(|error| self.unreachable(&at, &error))?;
+            let answer = self.patiently(method, &at, from).map_err(|error| self.unreachable(&at, &error))?;
             let says_what = matches!(method, Method::Head) && header(answer.headers(), "x-linked-etag").is_some();
             if !answer.status().is_redirection() || says_what {
                 return Ok((answer, at));
@@ -175,6 +177,20 @@ impl<'s> Client<'s> {
             at = to;
         }
         Err(HubError::Answer { address: bare(address), why: "it redirects in a circle".into() })
+    }
+
+    fn patiently(&self, method: &Method, at: &str, from: Option<u64>) -> Result<Response<Body>, ureq::Error> {
+        let ask = || match self.once(&self.agent, method, at, from) {
+            Err(error) if error.to_string().contains("CA certificates") => self.once(&self.bare, method, at, from),
+            answer => answer,
+        };
+        for wait in 0..AGAIN {
+            match ask() {
+                Ok(answer) if matches!(answer.status().as_u16(), 429 | 500 | 502 | 503 | 504) => std::thread::sleep(WHILE * (1 << wait)),
+                answer => return answer,
+            }
+        }
+        ask()
     }
 
     fn once(&self, agent: &Agent, method: &Method, at: &str, from: Option<u64>) -> Result<Response<Body>, ureq::Error> {

@@ -90,8 +90,9 @@ impl<'a> Fetcher<'a> {
         }
         let known = commit.map(|commit| want.state(reference, &repository, commit));
         match self.ask(reference, want, commit, &repository, extent, say) {
-            // all that cannot be done without is here, and whether there is more cannot be known now
-            Err(error) if error.is_of_the_network() && known == Some(State::Whole) => Ok(nothing(commit.unwrap_or_default())),
+            // all that cannot be done without is here, and whether there is more cannot be known now: there is no network,
+            // or what was open to somebody once is not open to who asks
+            Err(error) if known == Some(State::Whole) && !matches!(error, HubError::Disk { .. }) => Ok(nothing(commit.unwrap_or_default())),
             Err(HubError::NoNetwork { endpoint, why, missing: None }) => {
                 Err(HubError::NoNetwork { endpoint, why, missing: Some(self.missing(reference, want, commit, &repository)) })
             }

@@ -55,6 +55,12 @@ pub fn commit(root: &Path, reference: &Reference, repository: &Repository) -> Op
     locked.or_else(|| repository.commit(&reference.revision))
 }
 
+/// The commit at which a path of a recipe is read, if it is of a hub and somebody knows.
+pub fn commit_of(root: &Path, written: &str) -> Option<String> {
+    let reference = Reference::parse(written)?.ok()?;
+    commit(root, &reference, &Repository::new(&Settings::from_environment(), &reference))
+}
+
 /// The warning about a reference whose files are not on this machine.
 pub fn not_here(written: &str) -> Diagnostic {
     Diagnostic::warning("align::hub::not_here", format!("`{written}` is not on this machine yet"))

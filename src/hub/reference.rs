@@ -111,7 +111,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// A part of a path that stays inside the folder it is joined to, on every system.
-fn is_part(part: &str) -> bool {
+pub(super) fn is_part(part: &str) -> bool {
     !part.is_empty()
         && part != "."
         && part != ".."

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::diagnostic::Diagnostic;
 use crate::formula::expr::StageId;
-use crate::hub::{self, Reference, Repository, Settings};
+use crate::hub;
 use crate::plan::{Lock, Plan};
 use crate::stage::{LazyEngine, Primitive};
 use crate::world::Sources;
@@ -108,12 +108,8 @@ impl Run<'_> {
         let mut lock = Lock::read(self.root).unwrap_or_default();
         for (path, content) in &self.plan.files {
             lock.pin(path, content.clone());
-            // of what was fetched by somebody else: the commit that the plan read
-            if let Some(Ok(reference)) = Reference::parse(path)
-                && let Some(commit) = hub::commit(self.root, &reference, &Repository::new(&Settings::from_environment(), &reference))
-                && !reference.is_commit()
-                && lock.commit(path).is_none()
-            {
+            // of what somebody else fetched: the commit that the plan read
+            if let Some(commit) = hub::commit_of(self.root, path).filter(|commit| lock.commit(path).is_none() && !path.contains(commit)) {
                 lock.pin_commit(path, &commit);
             }
         }
