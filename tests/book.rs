@@ -45,6 +45,7 @@ const PHASES: &[(&str, &str)] = &[
     ("recipe", "Names and types"),
     ("plan", "The plan"),
     ("data", "Files of rows"),
+    ("hub", "Hubs"),
     ("formula", "Formulas"),
     ("model", "Networks"),
     ("score", "Scorers"),
