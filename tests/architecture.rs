@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("formula", &["syntax", "diagnostic", "value", "chance"]),
     ("recipe", &["syntax", "diagnostic", "world", "value", "formula", "data", "model", "score"]),
     ("plan", &["syntax", "diagnostic", "world", "value", "formula", "recipe", "stage", "durable"]),
-    ("ui", &["report"]),
+    ("ui", &["report", "stage"]),
     ("report", &["diagnostic", "durable", "value", "plan", "run", "stage"]),
     ("run", &["syntax", "diagnostic", "world", "value", "formula", "recipe", "plan", "stage", "model", "chance", "durable"]),
     ("stage", &["syntax", "diagnostic", "value", "formula", "recipe", "data", "score", "model", "engine", "chance", "durable"]),
