@@ -13,7 +13,7 @@ use align::recipe::{self, Options};
 use align::world::Sources;
 
 /// Pages that people write; everything else under `docs/src` is generated.
-const WRITTEN: &[&str] = &["first.md", "report.md"];
+const WRITTEN: &[&str] = &["first.md", "recipes.md", "report.md"];
 
 /// What a page of the library is called in the table of contents.
 const MODULES: &[(&str, &str)] = &[
@@ -64,7 +64,7 @@ fn pages() -> BTreeMap<String, String> {
     });
     let mut pages = BTreeMap::new();
     let mut contents =
-        "# Summary\n\n[align](index.md)\n\n- [A first recipe](first.md)\n- [Reading a report](report.md)\n\n# The standard library\n\n"
+        "# Summary\n\n[align](index.md)\n\n- [A first recipe](first.md)\n- [The recipes, and what they showed](recipes.md)\n- [Reading a report](report.md)\n\n# The standard library\n\n"
             .to_owned();
     modules.sort_by_key(|module| MODULES.iter().position(|(known, _)| known == module).unwrap_or(usize::MAX));
     for module in &modules {

@@ -1,6 +1,8 @@
 //! What a reader sees of every mistake that only files, models, formulas and runs can bring to light: one case a code,
 //! met as a user meets it. `tests/syntax.rs` and `tests/refusals.rs` do the same for the text of a recipe.
 
+mod hub_server;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -13,6 +15,7 @@ use align::durable::{self, Sealed};
 use align::model::{Adapter, AdapterSpec, Head, HeadStart, ModelError, Network};
 use align::plan::LOCK;
 use align::world::Sources;
+use hub_server::{Faults, Hub, files_of};
 use rayon::prelude::*;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -300,6 +303,32 @@ const REPORTS: &[(&str, &[&str], Setup)] = &[
     ("ui::no_port", &["ui", "--port"], |_| {}),
 ];
 
+/// Code, arguments of the program, what the recipe names, the exit code, and what the hub is like. It has `tiny/story`.
+const HUBS: &[(&str, &[&str], &str, i32, fn(&Folder, &Hub))] = &[
+    ("hub::reference", &["check", "a.align"], "hf:story", 1, |_, _| {}),
+    ("hub::not_here", &["check", "a.align"], "hf:tiny/gguf/q8_0.gguf", 0, |_, hub| {
+        hub.put("tiny/gguf", "main", &[("q8_0.gguf", vec![0; 3 << 20])]);
+    }),
+    ("hub::offline", &["run", "a.align"], "hf:tiny/story@v2", 1, |_, _| {}),
+    ("hub::no_network", &["run", "a.align"], "hf:tiny/story", 1, |_, _| {}),
+    ("hub::no_repository", &["run", "a.align"], "hf:tiny/stroy", 1, |_, _| {}),
+    ("hub::no_revision", &["run", "a.align"], "hf:tiny/story@mian", 1, |_, _| {}),
+    ("hub::no_access", &["run", "a.align"], "hf:tiny/story", 1, |_, hub| {
+        hub.change("tiny/story", |repository| repository.gated = Some("hf_secret".into()));
+    }),
+    ("hub::no_file", &["run", "a.align"], "hf:tiny/old", 1, |_, hub| {
+        let empty = || b"{}".to_vec();
+        hub.put("tiny/old", "main", &[("config.json", empty()), ("tokenizer.json", empty()), ("pytorch_model.bin", empty())]);
+    }),
+    ("hub::damaged", &["run", "a.align"], "hf:tiny/story", 1, |_, hub| hub.faults(Faults { lie: true, ..Faults::default() })),
+    ("hub::disk", &["run", "a.align"], "hf:tiny/story", 1, |f, _| f.write("hf", "a file")),
+    ("hub::answer", &["run", "a.align"], "hf:tiny/story", 1, |_, hub| hub.faults(Faults { status: Some(502), ..Faults::default() })),
+    ("hub::moved", &["run", "a.align", "--update"], "hf:tiny/story", 0, |f, hub| {
+        f.write("align.lock", format!("commit {} hf:tiny/story\n", "0".repeat(40)));
+        hub.faults(Faults::default());
+    }),
+];
+
 /// Codes that no recipe and no file can bring about.
 const UNREACHABLE: &[&str] = &[
     // the checker has looked at names, types and arguments before
@@ -540,6 +569,43 @@ fn reported(code: &str, arguments: &[&str], setup: Setup) -> (String, String) {
     (code.to_owned(), format!("align {}\n────\n{}", arguments.join(" "), steady(&said, folder.0.path())))
 }
 
+/// What is said of a hub.
+fn of_a_hub(code: &str, arguments: &[&str], reference: &str, exit: i32, setup: fn(&Folder, &Hub)) -> (String, String) {
+    let (folder, hub) = (Folder(tempfile::tempdir().expect("a temporary folder")), Hub::new());
+    let mut files = files_of(Path::new("recipes/quickstart"));
+    files.retain(|(name, _)| ["config.json", "model.safetensors", "tokenizer.json"].contains(&name.as_str()));
+    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    hub.put("tiny/story", "main", &files);
+    folder.write("a.align", format!("recipe r {{\n    x = load_model(\"{reference}\")\n    export x to \"out\"\n}}\n"));
+    setup(&folder, &hub);
+    let endpoint = if code == "hub::no_network" { "http://127.0.0.1:9" } else { &hub.address };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_align"));
+    command.args(arguments).current_dir(folder.0.path());
+    for name in [
+        "HF_TOKEN",
+        "HUGGING_FACE_HUB_TOKEN",
+        "HF_TOKEN_PATH",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "TRANSFORMERS_OFFLINE",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("HF_HOME", folder.path("home")).env("HF_HUB_CACHE", folder.path("hf")).env("HF_ENDPOINT", endpoint);
+    command.env("HF_HUB_OFFLINE", if code == "hub::offline" { "1" } else { "0" });
+    let out = command.output().expect("the program starts");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains(&format!("align::{code}\n")), "{code} expected:\n{said}");
+    assert_eq!(out.status.code(), Some(exit), "{code}: {said}");
+    let changing = [(r"127\.0\.0\.1:\d+", "[hub]"), (r"\b[0-9a-f]{40}\b", "[commit]"), (r"(commit|to) [0-9a-f]{10}\b", "$1 [commit]")];
+    let said = steady(&said, folder.0.path());
+    let said =
+        changing.iter().fold(said, |said, (pattern, name)| Regex::new(pattern).expect("a pattern").replace_all(&said, *name).into_owned());
+    (code.to_owned(), format!("align {}\n────\n{said}", arguments.join(" ")))
+}
+
 /// A mistake that is met below the program.
 fn met(code: &str, network: fn(&Folder) -> ModelError) -> (String, String) {
     let folder = Folder(tempfile::tempdir().expect("a temporary folder"));
@@ -554,6 +620,7 @@ fn every_code_is_shown() {
     shown.par_extend(objectives);
     shown.extend(BELOW.iter().map(|(code, network)| met(code, *network)));
     shown.extend(REPORTS.iter().map(|(code, arguments, setup)| reported(code, arguments, *setup)));
+    shown.extend(HUBS.iter().map(|(code, arguments, reference, exit, setup)| of_a_hub(code, arguments, reference, *exit, *setup)));
     for (code, text) in &shown {
         insta::with_settings!({ snapshot_path => "snapshots/diagnostics", prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(code.replace("::", "."), text);

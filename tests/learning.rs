@@ -55,7 +55,25 @@ fn a_society_teaches_what_it_rates() {
 
 #[test]
 fn a_rule_model_reads_its_rules() {
-    learns("rules", "labels=chance", &["told_apart.auroc.lower95 > 0.7", "after.any.upper95 < before.any.mean"]);
+    learns("rules", "labels=chance", &["told_apart.auroc.lower95 > 0.8", "after.any.upper95 < before.any.mean"]);
+}
+
+#[test]
+fn every_preference_loss_learns() {
+    learns(
+        "preferences",
+        "judge=chance",
+        &["dpo_tale.gold.lower95 > start.gold.upper95 + 0.15", "kto_tale.gold.lower95 > start.gold.upper95 + 0.15"],
+    );
+}
+
+#[test]
+fn every_way_to_climb_a_reward_climbs() {
+    learns(
+        "groups",
+        "pay=chance",
+        &["ppo_tale.gold.lower95", "rloo_tale.gold.lower95", "grpo_tale.gold.lower95", "gspo_tale.gold.lower95"],
+    );
 }
 
 #[test]

@@ -562,6 +562,14 @@ fn heads_give_what_they_can() {
 
 // Training
 
+/// Everything that training changes, as the bytes of its file and the steps taken.
+fn state(engine: &mut Engine, net: NetId) -> (Vec<u8>, u64) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.safetensors");
+    let steps = engine.write_state(net, &path).expect("a state");
+    (std::fs::read(&path).expect("the file"), steps)
+}
+
 #[test]
 fn training_continues_bit_by_bit() {
     let (mut engine, net) = engine(Head::Language, true);
@@ -573,28 +581,31 @@ fn training_continues_bit_by_bit() {
         readout.logp
     };
     let before = step(&mut engine, net);
-    let saved = engine.state(net).expect("a state");
+    let folder = tempfile::tempdir().expect("a folder");
+    let saved = folder.path().join("state.safetensors");
+    let steps = engine.write_state(net, &saved).expect("a state");
+    assert_eq!(steps, 1);
     let after = [step(&mut engine, net), step(&mut engine, net)];
     assert_ne!(before, after[0]);
 
     let (mut other, again) = self::engine(Head::Language, true);
-    other.restore(again, &saved).expect("it fits");
+    other.read_state(again, &saved, steps).expect("it fits");
     assert_eq!([step(&mut other, again), step(&mut other, again)], after);
-    assert_eq!(other.state(again).expect("a state"), engine.state(net).expect("a state"));
+    assert_eq!(state(&mut other, again), state(&mut engine, net));
 
     let (mut scorer, wrong) = self::engine(Head::Score, true);
-    assert!(matches!(scorer.restore(wrong, &saved), Err(ModelError::State { .. })));
+    assert!(matches!(scorer.read_state(wrong, &saved, steps), Err(ModelError::State { .. })));
 }
 
 #[test]
 fn a_gradient_that_is_not_finite_is_thrown_away() {
     let (mut engine, net) = engine(Head::Score, true);
-    let before = engine.state(net).expect("a state");
+    let before = state(&mut engine, net);
     let (pass, _) = engine.forward(net, &sequences(), Want::SCORE, 1.0).expect("a pass");
     let score = vec![f64::NAN; 5];
     engine.backward(pass, &Coefficients { score, ..Coefficients::default() }).expect("a backward pass");
     assert!(!engine.update(net, &STEP).expect("an update").applied);
-    assert_eq!(engine.state(net).expect("a state"), before);
+    assert_eq!(state(&mut engine, net), before);
 }
 
 #[test]
@@ -820,8 +831,15 @@ fn adapters_go_on_where_they_were_saved() {
     let mut engine = Engine::new(device());
     let net = engine.load(&policy, true).expect("it loads");
     let first = step(&mut engine, net);
-    let saved = engine.state(net).expect("a state");
-    assert_eq!(saved.weights.len(), 2 * 7 * network.spec.layers + 1, "A and B of every projection, and the head");
+    let folder = tempfile::tempdir().expect("a folder");
+    let saved = folder.path().join("state.safetensors");
+    let steps = engine.write_state(net, &saved).expect("a state");
+    let file = TensorFile::open(&[saved.clone()]).expect("a file");
+    assert_eq!(
+        file.names().filter(|name| name.starts_with("weights.")).count(),
+        2 * 7 * network.spec.layers + 1,
+        "A and B of every projection, and the head"
+    );
     let restored = policy.restored(&saved, Learns::All).expect("it fits");
     let now = engine.network(net).expect("a network");
     assert_eq!(restored.adapter, now.adapter);
@@ -831,10 +849,10 @@ fn adapters_go_on_where_they_were_saved() {
     assert_ne!(first, after[0]);
     let mut other = Engine::new(device());
     let again = other.load(&policy, true).expect("it loads");
-    other.restore(again, &saved).expect("it fits");
+    other.read_state(again, &saved, steps).expect("it fits");
     assert_eq!([step(&mut other, again), step(&mut other, again)], after);
     let frozen = other.load(&network, false).expect("it loads");
-    assert!(matches!(other.restore(frozen, &saved), Err(ModelError::Frozen)));
+    assert!(matches!(other.read_state(frozen, &saved, steps), Err(ModelError::Frozen)));
 }
 
 #[test]

@@ -138,3 +138,33 @@ fn event_files_are_records_of_the_format() {
     assert!(at == bytes.len() && records == 2, "{records} records");
     assert!(String::from_utf8_lossy(&bytes).contains("results/seen.measure.size.lower95"));
 }
+
+#[test]
+fn rows_are_drawn_as_points_and_as_cells() {
+    let folder = folder();
+    let recipe = r#"recipe drawn {
+    rows = load_data("rows.jsonl") as { prompt: Dialogue, x: Float, kind: Text }
+    few = rows.filter(.x <= 3)
+    twice = figure(few, x: .x, y: 2 * .x, series: .kind, low: .x, high: 3 * .x, kind: scatter, title: "Twice", y_title: "doubled")
+    map = heat(few, column: .kind, row: .x, value: .x / 2)
+    expect rows.measure(x: mean(.x, over: all)).x > 1
+}
+"#;
+    fs::write(folder.path().join("f.align"), recipe).expect("written");
+    let (code, said) = align(folder.path(), &["run", "f.align", "--device", "cpu"]);
+    assert_eq!(code, 0, "{said}");
+    let objects = fs::read_dir(folder.path().join(".align/objects")).expect("objects").map(|e| e.expect("an entry").path());
+    let mut figures: Vec<Value> =
+        objects.filter_map(|o| fs::read(o.join("figure.json")).ok()).map(|text| serde_json::from_slice(&text).expect("JSON")).collect();
+    figures.sort_by_key(|figure| figure["kind"] == "scatter");
+    let points = json!([{ "name": "even", "points": [[1.0, 2.0, 1.0, 3.0], [3.0, 6.0, 3.0, 9.0]] }, { "name": "odd", "points": [[2.0, 4.0, 2.0, 6.0]] }]);
+    assert_eq!(figures[0]["columns"], json!(["even", "odd"]));
+    assert_eq!(figures[0]["rows"], json!(["1", "2", "3"]));
+    assert_eq!(figures[0]["values"], json!([[0.5, null], [null, 1.0], [1.5, null]]));
+    assert_eq!(
+        figures[1],
+        json!({ "title": "Twice", "kind": "scatter", "x": { "label": "x" }, "y": { "label": "doubled" }, "series": points })
+    );
+    let page = fs::read_to_string(runs(folder.path())[0].join("report.html")).expect("a report");
+    assert!(page.contains("Twice") && page.contains("\"kind\":\"heat\""));
+}

@@ -99,6 +99,9 @@ pub(super) struct RunArgs {
     pub(super) recipe: RecipeArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+    /// Read branches of `hf:owner/name@branch` as they are now, in place of the commits that align.lock pins
+    #[arg(long)]
+    pub(super) update: bool,
     /// One event a line, as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -330,7 +333,7 @@ pub(super) struct SamplingArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct ChatArgs {
-    /// A folder, a `.gguf` file, or a stage of a recipe; several answer side by side
+    /// A folder, a `.gguf` file, `hf:owner/name`, or a stage of a recipe; several answer side by side
     #[arg(required = true, value_name = "NETWORK")]
     pub(super) networks: Vec<String>,
     /// What stands before the first turn
@@ -346,7 +349,7 @@ pub(super) struct ChatArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct GenerateArgs {
-    /// A folder, a `.gguf` file, or a stage of a recipe
+    /// A folder, a `.gguf` file, `hf:owner/name`, or a stage of a recipe
     pub(super) network: String,
     /// What is to be continued; left out, lines of standard input
     #[arg(value_name = "PROMPT")]
@@ -376,7 +379,7 @@ pub(super) struct GenerateArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct ScoreArgs {
-    /// A folder, a `.gguf` file, a scorer, or a stage of a recipe
+    /// A folder, a `.gguf` file, `hf:owner/name`, a scorer, or a stage of a recipe
     pub(super) network: String,
     /// A text, scored from its first token on
     pub(super) text: Option<String>,
@@ -415,9 +418,9 @@ pub(super) struct AskArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct DataArgs {
-    /// The data file
+    /// The data file, or `hf:datasets/owner/name/file.jsonl`
     pub(super) file: PathBuf,
-    /// Count tokens as this model reads them: a folder, a `.safetensors` or a `.gguf` file
+    /// Count tokens as this model reads them: a folder, a `.safetensors` or a `.gguf` file, or `hf:owner/name`
     #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<PathBuf>,
     /// How many of the first rows to show

@@ -9,18 +9,25 @@ use serde_json::{Value, json};
 use crate::data::layout::{Example, Layout};
 use crate::data::preview::{Column, First, Lengths, Preview, preview};
 use crate::diagnostic::{counted, grouped, verb};
+use crate::hub::Want;
 use crate::model::{ModelError, Network};
 use crate::value::{Cell, Completion, Sequence};
 use crate::world::Sources;
 
 use super::Exit;
 use super::args::DataArgs;
+use super::fetch;
 use super::mask;
 use super::out;
 use super::plan::columns;
 
 pub(super) fn data(args: &DataArgs) -> Exit {
-    let network = match args.model.as_deref().map(Network::open).transpose() {
+    let Some(file) = fetch::word(&args.file, Want::File) else { return Exit::Failed };
+    let model = match args.model.as_deref().map(|model| fetch::word(model, Want::Model)) {
+        Some(None) => return Exit::Failed,
+        found => found.flatten(),
+    };
+    let network = match model.as_deref().map(Network::open).transpose() {
         Ok(network) => network,
         Err(error) => return refused(&error),
     };
@@ -31,7 +38,7 @@ pub(super) fn data(args: &DataArgs) -> Exit {
             sequences.push(read_by_a_network(example));
         }
     };
-    let preview = match preview(&args.file, args.rows, each) {
+    let preview = match preview(&file, args.rows, each) {
         Ok(preview) => preview,
         Err(error) => {
             out::diagnostics(&error.diagnostics(&args.file.display().to_string()), &Sources::default());

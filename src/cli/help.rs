@@ -79,6 +79,7 @@ const EXPLAINED: &[&[(&str, &str)]] = &[
     crate::score::CODES,
     crate::formula::CODES,
     crate::plan::CODES,
+    crate::hub::CODES,
     crate::run::CODES,
     crate::report::CODES,
     crate::ui::CODES,

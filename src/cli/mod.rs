@@ -9,6 +9,7 @@ mod data;
 mod device;
 mod devices;
 mod eval;
+mod fetch;
 mod format;
 pub mod help;
 mod interrupt;

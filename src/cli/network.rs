@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::hub::{Want, is_reference};
 use crate::model::{Engine, NetId, Network};
 use crate::plan::{Plan, State};
 use crate::run;
@@ -11,6 +12,7 @@ use crate::world::Sources;
 
 use super::args::{DeviceArgs, FromArgs, RecipeArgs};
 use super::device::{Chosen, open as open_device};
+use super::fetch::{self, How};
 use super::open::{planned, recipes_in};
 use super::out;
 
@@ -25,6 +27,9 @@ pub(super) enum Found {
 /// The network of a word. `None` once it has been said why there is none.
 pub(super) fn find(word: &str, from: &FromArgs, device: &DeviceArgs) -> Option<Found> {
     let path = Path::new(word);
+    if is_reference(word) {
+        return fetch::word(path, Want::Model).map(Found::At);
+    }
     if path.exists() {
         return Some(Found::At(path.to_owned()));
     }
@@ -39,7 +44,7 @@ pub(super) fn find(word: &str, from: &FromArgs, device: &DeviceArgs) -> Option<F
             }
         },
     };
-    let planned = planned(&RecipeArgs { file: file.clone(), recipe: None, settings: from.settings.clone() }, device.device)?;
+    let planned = planned(&RecipeArgs { file: file.clone(), recipe: None, settings: from.settings.clone() }, device.device, How::LOOK)?;
     let plan = &planned.plan;
     let Some(stage) = plan.last_of(word).or_else(|| plan.named(word)) else {
         let near = did_you_mean(word, plan.names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));

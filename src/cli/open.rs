@@ -6,13 +6,14 @@ use crate::diagnostic::{Diagnostic, did_you_mean, reason};
 use crate::durable::{self, HashCache};
 use crate::plan::{Plan, Surroundings};
 use crate::recipe::checked::Checked;
-use crate::recipe::{self, Options};
+use crate::recipe::{self, Look, Memory, Options};
 use crate::run::{Store, export_refusals};
 use crate::stage::PRIMITIVES;
 use crate::world::Sources;
 
 use super::args::RecipeArgs;
 use super::device::{Chosen, Wanted};
+use super::fetch::{self, Brought, How, ToFetch};
 use super::out;
 
 /// A recipe file that has been looked at.
@@ -24,22 +25,49 @@ pub(super) struct Opened {
     /// There if nothing is wrong.
     pub(super) checked: Option<Checked>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// What is left at a hub until a run needs it.
+    pub(super) to_fetch: Vec<ToFetch>,
 }
 
-/// Reads and checks a recipe. `Err`: the file itself cannot be read.
-pub(super) fn open(args: &RecipeArgs) -> Result<Opened, String> {
-    let unreadable = |error: std::io::Error| unreadable(&args.file, &error);
-    let mut sources = Sources::default();
-    let file = sources.read(&args.file).map_err(unreadable)?;
-    let root = durable::parent(&args.file).canonicalize().map_err(unreadable)?;
-    let settings = args.settings.clone();
-    let options = Options { recipe: args.recipe.clone(), params: settings.params, profile: settings.profile };
-    let (checked, mut diagnostics) = recipe::check(&mut sources, file, &options);
+/// Reads and checks a recipe, and fetches what it names of a hub. `Err`: the file itself cannot be read.
+pub(super) fn open(args: &RecipeArgs, how: How) -> Result<Opened, String> {
+    let root = durable::parent(&args.file).canonicalize().map_err(|error| unreadable(&args.file, &error))?;
+    let mut memory = Memory::default();
+    let (mut sources, mut look) = looked(args, &mut memory)?;
+    let mut brought = Brought::default();
+    if let Some(elaborated) = look.elaborated.as_ref().filter(|_| look.is_sound()) {
+        let wanted = fetch::wanted(elaborated);
+        if !wanted.is_empty() {
+            brought = fetch::bring(&wanted, &root, how);
+            // now against what is here
+            (sources, look) = looked(args, &mut memory)?;
+        }
+    }
+    let (checked, mut diagnostics) = (look.elaborated, look.diagnostics);
+    // why it is not here is said already
+    let said = |diagnostic: &Diagnostic| {
+        diagnostic.code == NOT_HERE
+            && brought.diagnostics.iter().any(|known| known.labels.first().map(|l| l.span) == diagnostic.labels.first().map(|l| l.span))
+    };
+    diagnostics.retain(|diagnostic| !said(diagnostic));
+    diagnostics.splice(0..0, brought.diagnostics);
     if let Some(checked) = &checked {
         diagnostics.extend(export_refusals(&checked.exports, &root));
     }
     let checked = checked.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
-    Ok(Opened { sources, root, checked, diagnostics })
+    Ok(Opened { sources, root, checked, diagnostics, to_fetch: brought.to_fetch })
+}
+
+/// The code of what a hub has and this machine has not.
+const NOT_HERE: &str = "align::hub::not_here";
+
+fn looked(args: &RecipeArgs, memory: &mut Memory) -> Result<(Sources, Look), String> {
+    let mut sources = Sources::default();
+    let file = sources.read(&args.file).map_err(|error| unreadable(&args.file, &error))?;
+    let settings = args.settings.clone();
+    let options = Options { recipe: args.recipe.clone(), params: settings.params, profile: settings.profile };
+    let look = recipe::look(&mut sources, file, &options, memory, None);
+    Ok((sources, look))
 }
 
 /// Why a recipe's file cannot be read, and which one may have been meant.
@@ -77,12 +105,13 @@ pub(super) struct Planned {
     pub(super) device: Chosen,
     pub(super) store: Store,
     pub(super) plan: Plan,
+    pub(super) to_fetch: Vec<ToFetch>,
 }
 
 /// Opens and plans, showing everything that is wrong; `None` when nothing may run. No driver is asked about devices
 /// before the recipe is sound.
-pub(super) fn planned(args: &RecipeArgs, wanted: Wanted) -> Option<Planned> {
-    let opened = shown(args)?;
+pub(super) fn planned(args: &RecipeArgs, wanted: Wanted, how: How) -> Option<Planned> {
+    let opened = shown(args, how)?;
     let checked = opened.checked.as_ref()?;
     let store = Store::new(&opened.root);
     let planned = Chosen::new(wanted).map_err(|wrong| vec![wrong]).and_then(|device| {
@@ -90,7 +119,7 @@ pub(super) fn planned(args: &RecipeArgs, wanted: Wanted) -> Option<Planned> {
         Ok((device, plan))
     });
     match planned {
-        Ok((device, plan)) => Some(Planned { sources: opened.sources, root: opened.root, device, store, plan }),
+        Ok((device, plan)) => Some(Planned { sources: opened.sources, root: opened.root, device, store, plan, to_fetch: opened.to_fetch }),
         Err(refused) => {
             out::diagnostics(&refused, &opened.sources);
             None
@@ -99,8 +128,8 @@ pub(super) fn planned(args: &RecipeArgs, wanted: Wanted) -> Option<Planned> {
 }
 
 /// Opens, and shows what is wrong.
-fn shown(args: &RecipeArgs) -> Option<Opened> {
-    match open(args) {
+fn shown(args: &RecipeArgs, how: How) -> Option<Opened> {
+    match open(args, how) {
         Ok(opened) => {
             out::diagnostics(&opened.diagnostics, &opened.sources);
             Some(opened)

@@ -10,19 +10,23 @@ use crate::stage::Call;
 
 use super::Exit;
 use super::args::{ExplainArgs, GraphArgs, GraphFormat, PlanArgs};
+use super::fetch::{How, ToFetch};
 use super::open::planned;
 use super::out;
 
 pub(super) fn plan(args: &PlanArgs) -> Exit {
-    let Some(planned) = planned(&args.recipe, args.device.device) else { return Exit::Failed };
+    let Some(planned) = planned(&args.recipe, args.device.device, How::LOOK) else { return Exit::Failed };
     if args.json {
-        out::line(&planned.plan.to_json().to_string());
+        let mut plan = planned.plan.to_json();
+        plan["fetch"] = planned.to_fetch.iter().map(ToFetch::json).collect();
+        out::line(&plan.to_string());
         return Exit::Done;
     }
     out::diagnostics(&planned.plan.warnings, &planned.sources);
     out::line(&format!("{} on {} ({})", planned.plan.recipe, planned.device.name, planned.device.because));
     out::print(&table(&planned.plan));
     out::line(&totals(&planned.plan));
+    planned.to_fetch.iter().for_each(|left| out::line(&left.line()));
     Exit::Done
 }
 
@@ -118,7 +122,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
             return Exit::Code(2);
         }
     };
-    let Some(planned) = planned(&recipe, args.device.device) else { return Exit::Failed };
+    let Some(planned) = planned(&recipe, args.device.device, How::LOOK) else { return Exit::Failed };
     let plan = &planned.plan;
     let Some(stage) = plan.named(name).or_else(|| plan.last_of(name)) else {
         let near = did_you_mean(name, plan.names());
@@ -156,7 +160,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
 }
 
 pub(super) fn graph(args: &GraphArgs) -> Exit {
-    let Some(planned) = planned(&args.recipe, args.device.device) else { return Exit::Failed };
+    let Some(planned) = planned(&args.recipe, args.device.device, How::LOOK) else { return Exit::Failed };
     let picture = match args.format {
         Some(GraphFormat::Svg) => Picture::Svg,
         Some(GraphFormat::Dot) => Picture::Dot,

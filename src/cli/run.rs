@@ -1,17 +1,24 @@
 //! `align run`
 
 use crate::diagnostic::{Diagnostic, reason};
+use crate::hub::Extent;
 use crate::run::Run;
 use crate::stage::PRIMITIVES;
 
 use super::Exit;
 use super::args::RunArgs;
+use super::fetch::How;
 use super::open::planned;
 use super::progress::Watcher;
 use super::{interrupt, out, report};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
-    let Some(planned) = planned(&args.recipe, args.device.device) else { return Exit::Failed };
+    let how = How { extent: Extent::All, update: args.update, json: args.json };
+    let Some(planned) = planned(&args.recipe, args.device.device, how) else { return Exit::Failed };
+    if let Err(missing) = planned.plan.ready() {
+        out::diagnostics(&missing, &planned.sources);
+        return Exit::Failed;
+    }
     let interrupted = interrupt::flag();
     let engine = planned.device.engine();
     let watcher = Watcher::new(&planned.sources, args.json);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, by_cause, counted};
+use crate::hub::Extent;
 use crate::plan::{Fingerprint, Plan, State};
 use crate::recipe::Options;
 use crate::run::{Event, Verdict, diagnostic_json};
@@ -17,7 +18,8 @@ use crate::world::Sources;
 use super::Exit;
 use super::args::WatchArgs;
 use super::device::Chosen;
-use super::open::unreadable;
+use super::fetch::How;
+use super::open::{open, unreadable};
 use super::render::{Style, render};
 use super::screen::Screen;
 use super::view::{self, Look};
@@ -34,6 +36,7 @@ pub(super) fn watch(args: &WatchArgs) -> Exit {
             return Exit::Failed;
         }
     };
+    fetch_first(args);
     let settings = args.recipe.settings.clone();
     let (numerics, shown) = (device.numerics(), (device.name.clone(), device.because.clone()));
     let watch = Watch::new(Target {
@@ -70,6 +73,21 @@ pub(super) fn watch(args: &WatchArgs) -> Exit {
         watch.run(&quit, &mut |notice| lines.hear(notice))
     };
     if ended.interrupted { Exit::Code(130) } else { Exit::Done }
+}
+
+/// Fetches what the recipe names of a hub as it stands; what a later save names is left to `align run`.
+fn fetch_first(args: &WatchArgs) {
+    let text = std::fs::read_to_string(&args.recipe.file).unwrap_or_default();
+    let texts = args.recipe.settings.params.iter().map(|(_, value)| value.as_str()).chain([text.as_str()]);
+    if !texts.into_iter().any(|text| text.contains("hf:")) {
+        return;
+    }
+    if let Ok(opened) = open(&args.recipe, How { extent: Extent::All, update: false, json: args.json }) {
+        // everything else is said by the first look
+        let refused = |diagnostic: &&Diagnostic| diagnostic.is_error() && diagnostic.code.starts_with("align::hub::");
+        let refused: Vec<Diagnostic> = opened.diagnostics.iter().filter(refused).cloned().collect();
+        out::diagnostics(&refused, &opened.sources);
+    }
 }
 
 /// Calm lines.

@@ -75,6 +75,21 @@ impl Network {
         Ok(Self { spec, head, weights, tokenizer, adapter: None, config: Arc::new(config.object) })
     }
 
+    /// The same of a folder whose weights need not be there: what the network is and how it reads text, no numbers.
+    ///
+    /// # Errors
+    /// As [`Network::open`], but for the weights.
+    pub fn described(folder: &Path) -> Result<Self, ModelError> {
+        need(folder, "config.json")?;
+        let config = Config::read(&folder.join("config.json"))?;
+        let mut spec = ModelSpec::from_config(&config)?;
+        let head;
+        (head, spec.scores) = head_of(folder, &config, &spec)?;
+        let tokenizer = Arc::new(Tokenizer::read(folder, &spec)?);
+        let weights = Weights::InMemory(Vec::new());
+        Ok(Self { spec, head, weights, tokenizer, adapter: None, config: Arc::new(config.object) })
+    }
+
     fn from_gguf(path: &Path) -> Result<Self, ModelError> {
         fs::metadata(path).map_err(|e| ModelError::unreadable(path, &e))?;
         let gguf = Gguf::open(path)?;
@@ -303,6 +318,7 @@ pub fn gguf_at(path: &Path) -> Option<PathBuf> {
 pub(super) fn spec_at(path: &Path) -> Result<ModelSpec, ModelError> {
     match gguf_at(path) {
         Some(file) => ModelSpec::from_config(&Config::new(&file, Gguf::open(&file)?.config()?)),
+        None if path.is_dir() => ModelSpec::read(&path.join("config.json")),
         None => ModelSpec::read(&locate(path)?.0.join("config.json")),
     }
 }

@@ -58,7 +58,7 @@ pub use readout::{Coefficients, Readout, Want};
 pub use rope::{Rope, RopeScaling};
 pub use sampling::{Choice, Sampling};
 pub use sequence::{Cut, TokenSequence};
-pub use session::{Budget, Engine, Learns, NetId, TrainState};
+pub use session::{Budget, Engine, Learns, NetId};
 pub use spec::{Head, ModelSpec, Parameter};
 pub use stored::Stored;
 pub use tensorfile::{TensorFile, write_tensors};

@@ -3,15 +3,17 @@
 //! One step of any objective is `forward` (keeps activations, returns numbers), the objective on the host, `backward`
 //! (takes the objective's derivatives), `update`. Frozen networks answer through `readout`.
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use crate::engine::{Arena, BufferId, Device, DeviceInfo, Gradients, MemoryUse, View};
 
 use super::frozen::Frozen;
 use super::pass::activation_bytes;
+use super::tensorfile::write_fetched;
 use super::tokens::Tables;
 use super::transformer::{LowRank, Tensors};
-use super::{Adapter, Head, ModelError, ModelSpec, Network, Parameter, Tokenizer};
+use super::{Adapter, Head, ModelError, ModelSpec, Network, Parameter, TensorFile, Tensors as _, Tokenizer};
 
 /// A device and the networks loaded on it.
 #[derive(Debug)]
@@ -97,17 +99,6 @@ pub(super) struct Training {
     pub start: Vec<View>,
     pub tape: Gradients,
     /// Optimiser steps taken.
-    pub steps: u64,
-}
-
-/// Everything that training changes, for a bit-exact continuation.
-#[derive(Clone, PartialEq, Debug)]
-pub struct TrainState {
-    /// One vector a tensor, in the order of [`Engine::parameters`].
-    pub weights: Vec<Vec<f32>>,
-    /// AdamW's first and second moments; empty for a frozen network.
-    pub first: Vec<Vec<f32>>,
-    pub second: Vec<Vec<f32>>,
     pub steps: u64,
 }
 
@@ -267,7 +258,7 @@ impl Engine {
         self.loaded(net).network.head
     }
 
-    /// The tensors that training a network changes, in the order of [`TrainState::weights`] and [`Engine::gradients`];
+    /// The tensors that training a network changes, in the order of a state and of [`Engine::gradients`];
     /// all tensors of a frozen one.
     pub fn parameters(&self, net: NetId) -> &[Parameter] {
         let loaded = self.loaded(net);
@@ -291,36 +282,48 @@ impl Engine {
         Ok(Network { adapter, ..network.with_weights(weights) })
     }
 
-    /// Everything that training changes.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    pub fn state(&mut self, net: NetId) -> Result<TrainState, ModelError> {
-        let weights = self.read_all(|loaded| loaded.training.as_ref().map_or(&loaded.views[..], |t| &t.weights), net)?;
-        let first = self.read_all(|loaded| loaded.training.as_ref().map_or(&[][..], |t| &t.first), net)?;
-        let second = self.read_all(|loaded| loaded.training.as_ref().map_or(&[][..], |t| &t.second), net)?;
-        let steps = self.loaded(net).training.as_ref().map_or(0, |t| t.steps);
-        Ok(TrainState { weights, first, second, steps })
+    /// The tensors that training changes, under their names in a checkpoint: `weights.00000`, `first.…` and `second.…`,
+    /// the moments of AdamW. A frozen network has weights alone.
+    fn trained(&self, net: NetId) -> Vec<(String, View)> {
+        let loaded = self.loaded(net);
+        let kinds = match &loaded.training {
+            Some(t) => [("weights", &t.weights[..]), ("first", &t.first), ("second", &t.second)],
+            None => [("weights", &loaded.views[..]), ("first", &[]), ("second", &[])],
+        };
+        kinds.iter().flat_map(|(kind, views)| views.iter().enumerate().map(move |(at, view)| (format!("{kind}.{at:05}"), *view))).collect()
     }
 
-    /// Puts back what [`Engine::state`] gave.
+    /// Writes everything that training changes as one file, bit for bit and a tensor at a time. Returns the optimiser steps
+    /// taken, which the file does not hold.
     ///
     /// # Errors
-    /// When it is the state of another network, the network is frozen, or the device is lost.
-    pub fn restore(&mut self, net: NetId, state: &TrainState) -> Result<(), ModelError> {
-        let loaded = self.networks[net.0].as_mut().expect("an id stands for a loaded network");
-        let training = loaded.training.as_mut().ok_or(ModelError::Frozen)?;
-        let parts = [(&training.weights, &state.weights), (&training.first, &state.first), (&training.second, &state.second)];
-        let fits = |(views, tensors): &(&Vec<View>, &Vec<Vec<f32>>)| {
-            views.len() == tensors.len() && views.iter().zip(*tensors).all(|(view, numbers)| view.words() == numbers.len())
-        };
-        if !parts.iter().all(fits) {
+    /// When the device is lost or the file cannot be written.
+    pub fn write_state(&mut self, net: NetId, path: &Path) -> Result<u64, ModelError> {
+        let tensors = self.trained(net);
+        let sizes: Vec<(String, usize)> = tensors.iter().map(|(name, view)| (name.clone(), view.words())).collect();
+        write_fetched(path, &sizes, |at| Ok(self.device.read_f32(tensors[at].1)?))?;
+        Ok(self.loaded(net).training.as_ref().map_or(0, |t| t.steps))
+    }
+
+    /// Puts back what [`Engine::write_state`] wrote when `steps` optimiser steps had been taken.
+    ///
+    /// # Errors
+    /// When it is the state of another network, the network is frozen, the file is damaged, or the device is lost.
+    pub fn read_state(&mut self, net: NetId, path: &Path, steps: u64) -> Result<(), ModelError> {
+        let tensors = self.trained(net);
+        if self.loaded(net).training.is_none() {
+            return Err(ModelError::Frozen);
+        }
+        let file = TensorFile::open(&[path.to_owned()])?;
+        let fits = |(name, view): &(String, View)| file.shape(name).is_some_and(|shape| shape == [view.words()]);
+        if file.names().count() != tensors.len() || !tensors.iter().all(fits) {
             return Err(ModelError::State { reason: "its tensors are not those of this network".into() });
         }
-        for (view, numbers) in parts.iter().flat_map(|(views, tensors)| views.iter().zip(*tensors)) {
-            self.device.write_f32(*view, numbers)?;
+        for (name, view) in tensors {
+            self.device.write_f32(view, &file.read(&name)?)?;
         }
-        training.steps = state.steps;
+        let training = self.loaded_mut(net).training.as_mut().expect("seen above");
+        training.steps = steps;
         training.tape.begin();
         Ok(())
     }
@@ -389,25 +392,28 @@ impl Engine {
 }
 
 impl Network {
-    /// The network whose training is at `state`.
+    /// The network whose training is at the state that [`Engine::write_state`] wrote.
     ///
     /// # Errors
-    /// When it is the state of another network.
-    pub fn restored(&self, state: &TrainState, learns: Learns) -> Result<Self, ModelError> {
+    /// When it is the state of another network, or the file is damaged.
+    pub fn restored(&self, state: &Path, learns: Learns) -> Result<Self, ModelError> {
+        let file = TensorFile::open(&[state.to_owned()])?;
         let own = self.parameters();
         let learnt: Vec<usize> = (0..own.len()).filter(|at| learns.of(self, &own[*at])).collect();
         let adapters = self.adapter.as_ref().map(|adapter| adapter.parameters(self)).unwrap_or_default();
-        let tensors = learnt.iter().map(|at| &own[*at]).chain(&adapters);
-        if state.weights.len() != learnt.len() + adapters.len() || !tensors.zip(&state.weights).all(|(p, numbers)| p.len() == numbers.len())
-        {
+        let tensors: Vec<&Parameter> = learnt.iter().map(|at| &own[*at]).chain(&adapters).collect();
+        let name = |at: usize| format!("weights.{at:05}");
+        let fits = |(at, p): (usize, &&Parameter)| file.shape(&name(at)).is_some_and(|shape| shape == [p.len()]);
+        if file.shape(&name(tensors.len())).is_some() || !tensors.iter().enumerate().all(fits) {
             return Err(ModelError::State { reason: "its tensors are not those of this network".into() });
         }
-        let mut numbers = state.weights.iter().map(|numbers| Arc::<[f32]>::from(&numbers[..]));
+        let mut numbers = (0..tensors.len()).map(|at| file.read(&name(at)).map(Arc::<[f32]>::from));
         let mut weights = Vec::with_capacity(own.len());
         for (at, parameter) in own.iter().enumerate() {
-            weights.push(if learnt.contains(&at) { numbers.next().expect("counted") } else { self.tensor(at, parameter)?.into() });
+            weights.push(if learnt.contains(&at) { numbers.next().expect("counted")? } else { self.tensor(at, parameter)?.into() });
         }
-        let adapter = self.adapter.as_ref().map(|adapter| Arc::new(adapter.with_numbers(numbers.collect())));
+        let numbers = numbers.collect::<Result<_, _>>()?;
+        let adapter = self.adapter.as_ref().map(|adapter| Arc::new(adapter.with_numbers(numbers)));
         Ok(Self { adapter, ..self.with_weights(weights) })
     }
 }

@@ -4,6 +4,7 @@
 //! process's resident memory beside the copy, and one that shrinks while mapped kills the process instead of failing.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -233,6 +234,54 @@ impl safetensors::View for Outgoing<'_> {
 /// When the file cannot be written.
 pub fn write_tensors<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>) -> Result<(), ModelError> {
     write_tensors_as(path, tensors, Numbers::F32)
+}
+
+/// A tensor whose numbers are asked for when it is its turn.
+struct Later<'a> {
+    at: usize,
+    shape: [usize; 1],
+    fetch: &'a dyn Fn(usize) -> Vec<f32>,
+}
+
+impl safetensors::View for Later<'_> {
+    fn dtype(&self) -> safetensors::Dtype {
+        safetensors::Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(bytemuck::cast_slice(&(self.fetch)(self.at)).to_vec())
+    }
+    fn data_len(&self) -> usize {
+        4 * self.shape[0]
+    }
+}
+
+/// Writes named tensors of given lengths, each fetched by its place when it is its turn: one is in memory at a time.
+///
+/// # Errors
+/// When one cannot be fetched, or the file not be written.
+pub(super) fn write_fetched(
+    path: &Path,
+    tensors: &[(String, usize)],
+    fetch: impl FnMut(usize) -> Result<Vec<f32>, ModelError>,
+) -> Result<(), ModelError> {
+    let unwritable = |reason: String| ModelError::Unwritable { path: path.to_owned(), reason };
+    let (fetch, failed) = (RefCell::new(fetch), RefCell::new(None));
+    // what cannot be fetched makes the file worthless: its size stays right so that the writer ends, and the error is told
+    let numbers = |at: usize| {
+        (fetch.borrow_mut())(at).unwrap_or_else(|error| {
+            failed.borrow_mut().get_or_insert(error);
+            vec![0.0; tensors[at].1]
+        })
+    };
+    let later = tensors.iter().enumerate().map(|(at, (name, length))| (name, Later { at, shape: [*length], fetch: &numbers }));
+    safetensors::serialize_to_file(later, None, path).map_err(|e| unwritable(e.to_string()))?;
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
+    File::open(path).and_then(|f| f.sync_all()).map_err(|e| unwritable(e.to_string()))
 }
 
 /// The same with numbers of a form that such a file can hold, rounded to nearest, ties to even.

@@ -65,8 +65,8 @@ fn loaded(plan: &Plan, at: StageId, argument: &str, root: &Path) -> Option<Size>
     let written: String = Call::new(call).get(argument).ok()?;
     let content = plan.files.get(&written)?;
     let table = matches!(call.output, Type::Data(_)) && !written.ends_with(".gz");
-    let lines = if table && state != State::Cached { lines(&root.join(&written)) } else { None };
-    let network = call.output.is_network().then(|| NetworkSize::at(&root.join(&written))).flatten();
+    let lines = if table && state != State::Cached { lines(&crate::hub::path(root, &written)) } else { None };
+    let network = call.output.is_network().then(|| NetworkSize::at(&crate::hub::path(root, &written))).flatten();
     Some(Size { network, ..outside(call, content.bytes, lines) })
 }
 

@@ -18,9 +18,9 @@ pub mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use crate::lock::{Content, LOCK, Lock};
 pub use fingerprint::{DeviceClass, Fingerprint, Key, Numerics};
 pub use graph::Graph;
-pub use outside::{Content, LOCK, Lock};
 pub use shelf::{Found, Past, Shelf};
 pub use state::State;
 
@@ -28,11 +28,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::durable::HashCache;
 use crate::formula::expr::{Output, StageId};
+use crate::hub;
 use crate::recipe::checked::{Checked, Expectation, Export, StageCall};
 use crate::stage::{Call, Cost, FromArg, Primitive};
+use crate::syntax::span::Span;
 
 use meaning::{Meaning, canonical};
 use refusal::Refusal;
@@ -66,6 +68,9 @@ pub struct Plan {
     pub numerics: Numerics,
     /// Outside files by path as written, with the content they have now.
     pub files: BTreeMap<String, Content>,
+    /// References to a hub among them that are not on this machine: their content stands in for what it will be, and
+    /// nothing can run before they are fetched.
+    pub absent: BTreeMap<String, Span>,
     /// What the author should know: files that differ from `align.lock`, damaged artifacts.
     pub warnings: Vec<Diagnostic>,
 }
@@ -112,10 +117,10 @@ impl Plan {
         let stages: Vec<(StageCall, Meaning)> =
             checked.stages.iter().map(canonical).map(|call| (call.clone(), Meaning::of(&call))).collect();
         let graph = Graph::new(&stages);
-        let mut files = BTreeMap::new();
+        let (mut files, mut absent) = (BTreeMap::new(), BTreeMap::new());
         let (mut nodes, mut streams, mut refused) = (Vec::<Node>::new(), Vec::<Fingerprint>::new(), Vec::new());
         for (call, meaning) in stages {
-            match identify(checked, call, meaning, (&nodes, &streams), around, &mut files) {
+            match identify(checked, call, meaning, (&nodes, &streams), around, (&mut files, &mut absent)) {
                 Ok((node, stream)) => {
                     nodes.push(node);
                     streams.push(stream);
@@ -142,6 +147,7 @@ impl Plan {
             limited_by: checked.limited_by.clone(),
             numerics: around.numerics,
             files,
+            absent,
             warnings: Vec::new(),
         };
         plan.name_apart();
@@ -202,11 +208,21 @@ impl Plan {
         }
     }
 
+    /// Whether everything that a run reads is on this machine.
+    ///
+    /// # Errors
+    /// What is not.
+    pub fn ready(&self) -> Result<(), Vec<Diagnostic>> {
+        let missing = |(written, span): (&String, &Span)| hub::not_here(written).at(*span, "read here");
+        let missing: Vec<Diagnostic> = self.absent.iter().map(missing).map(|d| Diagnostic { severity: Severity::Error, ..d }).collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
     fn compare_lock(&mut self, root: &Path) {
         match Lock::read(root) {
             Ok(lock) => {
-                let changed: Vec<&String> =
-                    self.files.iter().filter(|(path, content)| lock.differs(path, content)).map(|(path, _)| path).collect();
+                let differs = |(path, content): &(&String, &Content)| lock.differs(path, content) && !self.absent.contains_key(*path);
+                let changed: Vec<&String> = self.files.iter().filter(differs).map(|(path, _)| path).collect();
                 let warnings: Vec<Diagnostic> = changed.into_iter().map(|path| self.changed_file(path)).collect();
                 self.warnings.extend(warnings);
             }
@@ -228,6 +244,9 @@ impl Plan {
     }
 }
 
+/// The content of outside files, and which of them are not here.
+type Files<'a> = (&'a mut BTreeMap<String, Content>, &'a mut BTreeMap<String, Span>);
+
 /// A stage's key and fingerprint, and the fingerprint of its random streams.
 fn identify(
     checked: &Checked,
@@ -235,7 +254,7 @@ fn identify(
     mut meaning: Meaning,
     (nodes, streams): (&[Node], &[Fingerprint]),
     around: &mut Surroundings<'_>,
-    files: &mut BTreeMap<String, Content>,
+    files: Files<'_>,
 ) -> Result<(Node, Fingerprint), Refusal> {
     let primitive = around.primitives.iter().find(|p| p.name() == &*call.primitive);
     let primitive = *primitive.ok_or_else(|| Refusal::NoPrimitive { name: call.primitive.clone(), span: call.span })?;
@@ -275,20 +294,28 @@ fn contents(
     call: &StageCall,
     meaning: &mut Meaning,
     around: &mut Surroundings<'_>,
-    files: &mut BTreeMap<String, Content>,
+    (files, absent): Files<'_>,
 ) -> Result<BTreeMap<String, String>, Refusal> {
     let mut found = BTreeMap::new();
     for argument in primitive.file_arguments() {
         let Ok(Some(written)) = Call::new(call).get::<Option<String>>(argument) else { continue };
-        let path = around.root.join(&written);
+        let path = hub::path(around.root, &written);
         let unreadable = |at: &Path, error: std::io::Error| Refusal::Unreadable {
             path: at.to_owned(),
             written: written.clone(),
             error,
             span: call.span,
         };
-        let read = primitive.outside_files(&path).map_err(|e| unreadable(&path, e))?;
-        let content = outside::content(&path, &read, around.hashes).map_err(|(at, e)| unreadable(&at, e))?;
+        let content = if is_absent(&written, primitive.want(), around.root) {
+            absent.insert(written.clone(), call.span);
+            outside::expected(&written, around.root)
+        } else {
+            let mut read = primitive.outside_files(&path).map_err(|e| unreadable(&path, e))?;
+            if let Some(Ok(reference)) = hub::Reference::parse(&written) {
+                read.retain(|file| primitive.want().reads(&reference, file));
+            }
+            outside::content(&path, &read, around.hashes).map_err(|(at, e)| unreadable(&at, e))?
+        };
         found.insert((*argument).to_owned(), content.blake3.clone());
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let extension = if path.is_dir() { "" } else { name.split_once('.').map_or("", |(_, rest)| rest) };
@@ -296,6 +323,11 @@ fn contents(
         files.insert(written, content);
     }
     Ok(found)
+}
+
+/// Whether a path names what a hub has and this machine has not.
+fn is_absent(written: &str, want: hub::Want, root: &Path) -> bool {
+    matches!(hub::state(root, written, want), Some(Ok(state)) if state != hub::State::Whole)
 }
 
 /// When each input of a `keep` exists.

@@ -41,13 +41,13 @@ impl Memory {
         }
     }
 
-    /// A network's headers and tokenizer.
-    pub(super) fn network(&mut self, path: &Path) -> Result<Network, ModelError> {
+    /// A network's headers and tokenizer; with `outline`, without its weights.
+    pub(super) fn network(&mut self, path: &Path, outline: bool) -> Result<Network, ModelError> {
         let stamp = Stamp::of(path);
         if let Some((_, network)) = self.networks.get(path).filter(|(known, _)| Some(known) == stamp.as_ref()) {
             return Ok(network.clone());
         }
-        let network = Network::open(path)?;
+        let network = if outline { Network::described(path)? } else { Network::open(path)? };
         if let Some(stamp) = stamp {
             self.networks.insert(path.to_owned(), (stamp, network.clone()));
         }

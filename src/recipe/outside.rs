@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::formula::expr::{Expr, Formula, Kind, ObjectiveDef, Output, StageId};
 use crate::formula::program::children;
+use crate::hub::{self, State, Want};
 use crate::model::{Adapter, Head, Network};
 use crate::score::{FixedScorer, ScorerError};
 use crate::syntax::span::{FileId, Span};
@@ -66,7 +67,7 @@ impl Outside<'_> {
     fn stage(&mut self, id: StageId, stage: &StageCall) {
         match &*stage.primitive {
             "load_model" => {
-                self.path(stage).and_then(|path| self.network(id, stage, &path));
+                self.here(stage, Want::Model).and_then(|place| self.network(id, stage, &place));
             }
             "load_data" => self.data(stage),
             "load_scorer" => self.scorer(id, stage),
@@ -92,8 +93,26 @@ impl Outside<'_> {
         }
     }
 
-    fn network(&mut self, id: StageId, stage: &StageCall, path: &Path) -> Option<Network> {
-        match self.memory.network(path) {
+    /// Where the files of a stage are, and how much of them; `None` once it has been said that nothing is there yet.
+    fn here(&mut self, stage: &StageCall, want: Want) -> Option<(PathBuf, State)> {
+        let path = self.path(stage)?;
+        let Some(Arg::Value(Cell::Text(written))) = stage.args.get("path") else { return None };
+        let state = match hub::state(&self.folder, written, want) {
+            None => return Some((path, State::Whole)),
+            Some(Ok(State::Nothing)) => Err(hub::not_here(written)),
+            Some(state) => state.map_err(|error| error.diagnostic()),
+        };
+        match state {
+            Ok(state) => Some((hub::path(&self.folder, written), state)),
+            Err(diagnostic) => {
+                self.found.push(diagnostic.at(stage.span, "loaded here"));
+                None
+            }
+        }
+    }
+
+    fn network(&mut self, id: StageId, stage: &StageCall, (path, state): &(PathBuf, State)) -> Option<Network> {
+        match self.memory.network(path, *state == State::Outline) {
             Ok(network) => {
                 let origin = Origin {
                     hash: network.tokenizer.hash().to_owned(),
@@ -112,7 +131,7 @@ impl Outside<'_> {
     }
 
     fn data(&mut self, stage: &StageCall) {
-        let Some(path) = self.path(stage) else { return };
+        let Some((path, _)) = self.here(stage, Want::File) else { return };
         let Some(Arg::Rows(Type::Record(row))) = stage.args.get("as") else { return };
         let unfit = matches!(stage.args.get("unfit"), Some(Arg::Value(Cell::Text(unfit))) if &**unfit == "drop");
         let refused = self.memory.validated(&path, row, unfit);
@@ -121,9 +140,10 @@ impl Outside<'_> {
 
     /// A lexicon, a linear scorer, or a trained one: what is none of them is refused with the reason.
     fn scorer(&mut self, id: StageId, stage: &StageCall) {
-        let Some(path) = self.path(stage) else { return };
+        let Some(place) = self.here(stage, Want::Model) else { return };
+        let path = place.0.clone();
         let refused = if path.exists() && !FixedScorer::is_at(&path) {
-            let head = self.network(id, stage, &path).map(|network| network.head);
+            let head = self.network(id, stage, &place).map(|network| network.head);
             head.is_some_and(|head| head != Head::Score).then_some(ScorerError::NoHead { path })
         } else {
             self.memory.scorer(&path).err()
@@ -136,9 +156,9 @@ impl Outside<'_> {
 
     /// The adapters' files, and whether they fit the network, where that is a file too.
     fn adapter_of(&mut self, stage: &StageCall) {
-        let Some(path) = self.path(stage) else { return };
-        let base = network_of(stage).map(|output| &self.checked.stages[output.stage.0]).filter(|origin| &*origin.primitive == "load_model");
-        let Some(Ok(base)) = base.and_then(|origin| self.path(origin)).map(|path| self.memory.network(&path)) else { return };
+        let Some((path, State::Whole)) = self.here(stage, Want::Adapter) else { return };
+        let base = network_of(stage).filter(|output| &*self.checked.stages[output.stage.0].primitive == "load_model");
+        let Some(base) = base.and_then(|output| self.tokenizers.get(&output.stage)).map(|origin| origin.network.clone()) else { return };
         if let Err(error) = Adapter::open(&path, &base) {
             self.found.push(error.diagnostic().at(stage.span, "loaded here"));
         }

@@ -30,7 +30,7 @@ pub fn send(data: &Value, address: &str) -> Result<String, ReportError> {
             what: "is no `http://` address; send to a server or proxy on this machine".to_owned(),
         });
     }
-    let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(120))).http_status_as_error(false).build().into();
+    let agent = crate::web::settings(ureq::tls::RootCerts::PlatformVerifier).timeout_global(Some(Duration::from_secs(120))).build().into();
     let server = Server { address, agent };
     let experiment = server.experiment(data["run"]["recipe"].as_str().unwrap_or("align"))?;
     let began = super::folder::milliseconds(data["run"]["started"].as_str().unwrap_or_default());

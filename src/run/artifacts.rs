@@ -102,7 +102,7 @@ impl<'a> Artifacts<'a> {
             }
             Stored::Outside { argument } => {
                 let written = node.call.args.get(argument.as_str()).and_then(PathBuf::from_arg).unwrap_or_default();
-                self.network(stage, argument, self.root.join(written))
+                self.network(stage, argument, crate::hub::path(self.root, &written.to_string_lossy()))
             }
             Stored::Table { path, .. } => {
                 self.verify(stage)?;

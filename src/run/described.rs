@@ -40,7 +40,8 @@ pub(super) fn described(run: &Run<'_>) -> Value {
         "stages": plan.nodes.iter().map(|node| stage(plan, node, &lines)).collect::<Vec<_>>(),
         "expectations": expectations.collect::<Vec<_>>(),
         "files": plan.files,
-        "licences": plan.files.keys().map(|path| (path.clone(), json!(licences(&run.root.join(path))))).collect::<BTreeMap<_, _>>(),
+        "commits": plan.files.keys().filter_map(|path| Some((path.clone(), crate::hub::commit_of(run.root, path)?))).collect::<BTreeMap<_, _>>(),
+        "licences": plan.files.keys().map(|path| (path.clone(), json!(licences(&crate::hub::path(run.root, path))))).collect::<BTreeMap<_, _>>(),
     })
 }
 

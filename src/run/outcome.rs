@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::diagnostic::Diagnostic;
 use crate::formula::expr::StageId;
+use crate::hub;
 use crate::plan::{Lock, Plan};
 use crate::stage::{LazyEngine, Primitive};
 use crate::world::Sources;
@@ -107,6 +108,10 @@ impl Run<'_> {
         let mut lock = Lock::read(self.root).unwrap_or_default();
         for (path, content) in &self.plan.files {
             lock.pin(path, content.clone());
+            // of what somebody else fetched: the commit that the plan read
+            if let Some(commit) = hub::commit_of(self.root, path).filter(|commit| lock.commit(path).is_none() && !path.contains(commit)) {
+                lock.pin_commit(path, &commit);
+            }
         }
         if self.plan.files.is_empty() { Ok(()) } else { lock.write(self.root) }
     }

@@ -151,8 +151,8 @@ impl Writer<'_> {
                 Stored::Table { path, rows: table.len() as u64, bytes, tokens: tokens(table) }
             }
             Item::Figure(drawing) => {
-                let (path, mut file) = self.create(name, "figure", "svg")?;
-                file.write_all(drawing.as_bytes())?;
+                let (path, file) = self.create(name, "figure", "json")?;
+                serde_json::to_writer(BufWriter::new(file), drawing).map_err(std::io::Error::from)?;
                 Stored::Figure { path }
             }
             Item::Value(cell) => Stored::Value(cell.to_json()),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{MANIFEST, files_under};
 use crate::formula::expr::Output;
+use crate::hub::Want;
 use crate::model::{Adapter, AdapterSpec, Network, Target};
 
 use super::call::Call;
@@ -104,6 +105,10 @@ impl Primitive for LoadAdapter {
 
     fn file_arguments(&self) -> &'static [&'static str] {
         &["path"]
+    }
+
+    fn want(&self) -> Want {
+        Want::Adapter
     }
 
     /// Notes and the states of optimisers beside an adapter change nothing.

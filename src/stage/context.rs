@@ -131,9 +131,9 @@ impl<'a> Context<'a> {
         self.0.folder
     }
 
-    /// A path of the recipe, from the recipe's folder.
+    /// Where a path of the recipe leads: from the recipe's folder, or into the cache of a hub.
     pub fn path(&self, written: &Path) -> PathBuf {
-        self.0.root.join(written)
+        crate::hub::path(self.0.root, &written.to_string_lossy())
     }
 
     /// The stage's `seed` argument.

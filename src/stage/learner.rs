@@ -587,9 +587,8 @@ impl<'c> Learner<'c> {
     pub fn save(&self, folder: &Path) -> Result<(), Failure> {
         let mut steps = BTreeMap::new();
         for member in &self.members {
-            let state = self.engine()?.state(member.net)?;
-            steps.insert(member.name.clone(), state.steps);
-            saved_state::write(folder, &member.name, &state)?;
+            let taken = self.engine()?.write_state(member.net, &saved_state::path(folder, &member.name))?;
+            steps.insert(member.name.clone(), taken);
         }
         let numbers: BTreeMap<&str, &Vec<f64>> = self.numbers.iter().map(|(n, v)| (&**n, &v.values)).collect();
         let json = serde_json::json!({
@@ -620,7 +619,7 @@ impl<'c> Learner<'c> {
         }
         for member in &self.members {
             let steps = json["steps"][&member.name].as_u64().ok_or_else(damaged)?;
-            self.engine()?.restore(member.net, &saved_state::read(folder, &member.name, steps)?)?;
+            self.engine()?.read_state(member.net, &saved_state::path(folder, &member.name), steps)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::hub::Want;
 use crate::model::{ModelError, Network};
 
 use super::call::Call;
@@ -33,6 +34,10 @@ impl Primitive for LoadModel {
 
     fn file_arguments(&self) -> &'static [&'static str] {
         &["path"]
+    }
+
+    fn want(&self) -> Want {
+        Want::Model
     }
 
     /// Licences, notes and data beside a model change nothing.

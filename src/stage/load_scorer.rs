@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::load_model::LoadModel;
 use super::primitive::Primitive;
 use super::product::{Item, Product};
+use crate::hub::Want;
 use crate::model::{Head, Network};
 use crate::score::{FixedScorer, ScorerError};
 
@@ -37,6 +38,10 @@ impl Primitive for LoadScorer {
 
     fn file_arguments(&self) -> &'static [&'static str] {
         &["path"]
+    }
+
+    fn want(&self) -> Want {
+        Want::Model
     }
 
     /// A linear scorer's terms may be in a file beside it; a trained scorer is all of its folder.

@@ -18,6 +18,7 @@ pub mod engine;
 mod evaluate;
 mod explode;
 pub mod failure;
+mod figure;
 mod filter;
 mod fit;
 mod inside;
@@ -78,6 +79,8 @@ pub static PRIMITIVES: &[&dyn Primitive] = &[
     &fit::Fit,
     &fit::Posterior,
     &measure::Measure,
+    &figure::Figure,
+    &figure::Heat,
     &steer::Steer,
     &keep::Keep,
 ];

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::durable;
+use crate::hub::Want;
 
 use super::call::Call;
 use super::context::Context;
@@ -38,6 +39,11 @@ pub trait Primitive: Sync {
     /// Arguments that name outside files. Their content takes part in the fingerprint, their path does not.
     fn file_arguments(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// What is read of a repository of a hub that such an argument names.
+    fn want(&self) -> Want {
+        Want::File
     }
 
     /// The files that are read when an argument of [`Primitive::file_arguments`] names `path`: what is fingerprinted.

@@ -17,8 +17,8 @@ pub enum Item {
     Table(Arc<Table>),
     /// Numbers, texts, estimates.
     Value(Cell),
-    /// A drawing as SVG.
-    Figure(String),
+    /// A drawing as data: what `src/report/page/plot.js` draws.
+    Figure(serde_json::Value),
     /// Named parts: `split` gives `train` and `test`, `measure` its metrics.
     Record(Vec<(Arc<str>, Item)>),
     /// One of the call's own inputs under a new name: what `keep` chose. Nothing is copied.

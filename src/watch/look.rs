@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, reason};
+use crate::hub::is_reference;
 use crate::recipe::checked::Checked;
 use crate::recipe::{Memory, Options, look};
 use crate::run::export_refusals;
@@ -69,6 +70,10 @@ impl Look {
         for stage in self.elaborated.iter().flat_map(|recipe| &recipe.stages) {
             let Some(primitive) = PRIMITIVES.iter().find(|primitive| primitive.name() == &*stage.primitive) else { continue };
             for path in primitive.file_arguments().iter().filter_map(|argument| PathBuf::from_arg(stage.args.get(*argument)?)) {
+                // a commit's files never change
+                if is_reference(&path.to_string_lossy()) {
+                    continue;
+                }
                 let path = root.join(path);
                 found.extend(primitive.outside_files(&path).unwrap_or_default());
                 found.push(path);

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::diagnostic::Diagnostic;
 use crate::durable::{self, HashCache};
+use crate::hub::is_reference;
 use crate::plan::{Fingerprint, Numerics, Plan, Surroundings};
 use crate::recipe::{Memory, Options};
 use crate::run::{Event, Outcome, Store};
@@ -297,8 +298,13 @@ impl Watch {
             say(&Notice::Checked { saved: &saved, diagnostics: &look.diagnostics, sources: &look.sources, since: at.elapsed() });
         }
         self.plan_again(&look, say);
-        let outside =
-            self.plan.iter().flat_map(|(plan, _)| plan.files.keys()).map(|path| self.root.join(path)).chain(look.outside(&self.root));
+        let outside = self
+            .plan
+            .iter()
+            .flat_map(|(plan, _)| plan.files.keys())
+            .map(|path| self.root.join(path))
+            .chain(look.outside(&self.root))
+            .filter(|path| !path.strip_prefix(&self.root).is_ok_and(|written| is_reference(&written.to_string_lossy())));
         self.files.watch(look.texts.keys().cloned().chain(outside).collect(), look.misses_a_file().then_some(since));
         self.look = Some(look);
     }
@@ -316,7 +322,7 @@ impl Watch {
             shelf: &self.store,
             hashes: &mut self.hashes,
         };
-        let plan = match Plan::new(checked, &mut around) {
+        let plan = match Plan::new(checked, &mut around).and_then(|plan| plan.ready().map(|()| plan)) {
             Ok(plan) => Arc::new(plan),
             Err(diagnostics) => return say(&Notice::Unplanned { diagnostics: &diagnostics, sources: &look.sources }),
         };

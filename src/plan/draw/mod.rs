@@ -10,6 +10,8 @@ mod tree;
 pub use layout::{Layout, layout};
 pub use sketch::{Block, Part, Sketch};
 
+pub use crate::diagnostic::size;
+
 use crate::formula::expr::StageId;
 
 use super::{Plan, State};
@@ -78,19 +80,6 @@ pub fn duration(seconds: f64) -> String {
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
     }
-}
-
-/// Bytes for people: `1.4 MiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-    let mut amount = bytes as f64;
-    let mut unit = 0;
-    while amount >= 1024.0 && unit + 1 < UNITS.len() {
-        amount /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{amount:.1} {}", UNITS[unit]) }
 }
 
 #[cfg(test)]

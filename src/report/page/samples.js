@@ -25,7 +25,9 @@ function told(cell) {
 function samples(data) {
   if (!data.samples.length) return null;
   const box = el("div", { class: "samples" }), head = el("div", { class: "columns-head" }), count = el("span", { "aria-live": "polite" });
-  const name = g => { const group = data.samples[g]; return group.columns.map(c => c.network).join(", ") + ` · ${group.of} prompts`; };
+  // more than four side by side nobody reads: the first and the last three of many rounds
+  const four = group => group.columns.length > 4 ? [group.columns[0], ...group.columns.slice(-3)] : group.columns;
+  const name = g => { const group = data.samples[g]; return (group.columns.length > 4 ? `${group.columns[0].network} … ${group.columns.at(-1).network}` : group.columns.map(c => c.network).join(", ")) + ` · ${group.of} prompts`; };
   const which = el("select", { "aria-label": "which prompts", onchange: () => fill() }, data.samples.map((_, g) => el("option", { value: g }, name(g))));
   // the group with most networks says most
   which.value = String(data.samples.reduce((best, g, at) => g.columns.length > data.samples[best].columns.length ? at : best, 0));
@@ -33,23 +35,23 @@ function samples(data) {
   const order = el("select", { "aria-label": "order", onchange: () => fill() }, el("option", { value: "" }, "in order"), el("option", { value: "change" }, "most changed first"));
   const more = el("button", { class: "more", onclick: () => { shownRows += 40; draw(); } }, "more");
   let rows = [], shownRows = 0;
-  const changed = (group, r) => Math.max(...group.columns.map(c => { const cell = c.cells[r]; return cell?.logp && cell.before ? Math.abs(sum(cell.logp) - sum(cell.before)) : 0; }));
+  const changed = (group, r) => Math.max(...four(group).map(c => { const cell = c.cells[r]; return cell?.logp && cell.before ? Math.abs(sum(cell.logp) - sum(cell.before)) : 0; }));
   function fill() {
     const group = data.samples[which.value], wanted = filter.value.trim().toLowerCase();
-    rows = group.prompts.map((_, r) => r).filter(r => !wanted || promptText(group.prompts[r]).toLowerCase().includes(wanted) || group.columns.some(c => c.cells[r]?.text.toLowerCase().includes(wanted)));
+    rows = group.prompts.map((_, r) => r).filter(r => !wanted || promptText(group.prompts[r]).toLowerCase().includes(wanted) || four(group).some(c => c.cells[r]?.text.toLowerCase().includes(wanted)));
     if (order.value) rows.sort((a, b) => changed(group, b) - changed(group, a));
     shownRows = 12;
-    count.textContent = `${rows.length} of ${group.prompts.length} shown here`;
-    box.style.setProperty("--columns", group.columns.length);
-    head.style.setProperty("--columns", group.columns.length);
-    head.replaceChildren(...group.columns.map(c => el("div", {}, c.network, c.from ? el("span", { class: "mute" }, ` from ${c.from}`) : "")));
+    count.textContent = `${rows.length} of ${group.prompts.length} shown here` + (group.columns.length > 4 ? `, by the first and the last three of ${group.columns.length} networks` : "");
+    box.style.setProperty("--columns", four(group).length);
+    head.style.setProperty("--columns", four(group).length);
+    head.replaceChildren(...four(group).map(c => el("div", {}, c.network, c.from ? el("span", { class: "mute" }, ` from ${c.from}`) : "")));
     box.replaceChildren();
     draw();
   }
   function draw() {
     const group = data.samples[which.value];
     for (const r of rows.slice(box.childElementCount, shownRows)) {
-      box.append(el("article", { class: "sample" }, el("p", { class: "prompt" }, promptText(group.prompts[r])), el("div", { class: "cells" }, group.columns.map(c => {
+      box.append(el("article", { class: "sample" }, el("p", { class: "prompt" }, promptText(group.prompts[r])), el("div", { class: "cells" }, four(group).map(c => {
         const cell = c.cells[r], node = el("div", { class: "cell" }, el("span", { class: "who" }, c.network), told(cell));
         node.cell = cell;
         return node;

@@ -163,9 +163,13 @@ function results(data) {
   for (const stage of data.stages) for (const [name, value] of Object.entries(stage.values || {})) {
     if (!isEstimate(value)) continue;
     const key = stage.primitive === "measure" ? name : "of " + stage.name;
-    (metrics.get(key) || metrics.set(key, []).get(key)).push({ name: stage.primitive === "measure" ? binding(stage.name) : name, value, before: !stage.unchanged && isEstimate(stage.before?.[name]) ? stage.before[name] : null });
+    (metrics.get(key) || metrics.set(key, []).get(key)).push({ name: stage.primitive === "measure" ? binding(stage.name) : name, stage: stage.name, value, before: !stage.unchanged && isEstimate(stage.before?.[name]) ? stage.before[name] : null });
   }
   if (!metrics.size) return null;
+  // rounds and values of a sweep share a binding: their rows are told apart by more of the stage's name
+  for (const [key, rows] of metrics) if (!key.startsWith("of ") && new Set(rows.map(r => r.name)).size < rows.length)
+    rows.forEach(r => { if (rows.some(other => other !== r && other.name === r.name)) r.full = r.stage.replace(/(\.(seen|measure))+$/, ""); });
+  for (const rows of metrics.values()) rows.forEach(r => { r.name = r.full || r.name; });
   const order = [...metrics].sort((a, b) => (a[0].startsWith("of ") ? 1 : 0) - (b[0].startsWith("of ") ? 1 : 0) || b[1].length - a[1].length);
   const several = order.filter(([key, rows]) => !key.startsWith("of ") && rows.length > 1), single = order.filter(([key, rows]) => !key.startsWith("of ") && rows.length === 1);
   const trained = order.filter(([key]) => key.startsWith("of "));
@@ -208,7 +212,7 @@ function calibrations(data) {
 
 function drawings(data) {
   if (!data.figures?.length) return null;
-  return section("figures", "Figures", data.figures.map(f => figure(drawing(f), el("b", {}, (f.title || f.stage) + ". "), `Stage ${f.stage}.`)));
+  return section("figures", "Figures", data.figures.map(f => figure(el("div", { class: "drawn" }, drawing(f)), el("b", {}, (f.title || f.stage) + ". "), `Stage ${f.stage}.`)));
 }
 
 function provenance(data) {
@@ -218,7 +222,7 @@ function provenance(data) {
   const stages = data.stages.map(s => el("tr", {}, el("td", {}, s.name), el("td", {}, s.primitive), el("td", {}, s.state), el("td", { class: "n" }, duration(s.seconds)), el("td", { class: "n" }, s.seed ?? ""), el("td", { class: "hash" }, s.fingerprint)));
   return section("provenance", "Provenance",
     el("table", {}, rows.map(([k, v]) => el("tr", {}, el("th", { scope: "row" }, k), el("td", {}, v)))),
-    files.length ? [el("h3", {}, "Files from outside"), el("div", { class: "scroll" }, el("table", {}, el("tr", {}, ["path", "size", "BLAKE3", "licence"].map(h => el("th", {}, h))), files.map(([path, f]) => el("tr", {}, el("td", {}, path), el("td", { class: "n" }, bytes(f.bytes)), el("td", { class: "hash" }, f.blake3), el("td", {}, (plan.licences?.[path] || []).map(l => el("div", {}, l)), !(plan.licences?.[path] || []).length && el("span", { class: "mute" }, "none found beside it")))))) ] : null,
+    files.length ? [el("h3", {}, "Files from outside"), el("div", { class: "scroll" }, el("table", {}, el("tr", {}, ["path", "size", "BLAKE3", "licence"].map(h => el("th", {}, h))), files.map(([path, f]) => el("tr", {}, el("td", {}, path, plan.commits?.[path] && !path.includes(plan.commits[path]) && el("div", { class: "hash" }, plan.commits[path])), el("td", { class: "n" }, bytes(f.bytes)), el("td", { class: "hash" }, f.blake3), el("td", {}, (plan.licences?.[path] || []).map(l => el("div", {}, l)), !(plan.licences?.[path] || []).length && el("span", { class: "mute" }, "none found beside it")))))) ] : null,
     el("details", {}, el("summary", {}, `Every stage with its fingerprint (${data.stages.length})`), el("div", { class: "scroll" }, el("table", {}, el("tr", {}, ["stage", "primitive", "state", "time", "seed", "fingerprint"].map(h => el("th", {}, h))), stages))),
     data.exports.length ? [el("h3", {}, "Exports"), el("ul", { class: "small" }, data.exports.map(e => el("li", {}, `${e.what} → ${e.path}`, e.because ? `: withheld, ${e.because}` : e.unchanged ? " (unchanged)" : "")))] : null,
     data.warnings.length ? [el("h3", {}, "Warnings"), el("ul", { class: "small" }, data.warnings.map(w => el("li", {}, `${w.stage ? w.stage + ": " : ""}${w.warning?.message || ""}`)))] : null);
