@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("formula", &["syntax", "diagnostic", "value", "chance"]),
     ("recipe", &["syntax", "diagnostic", "world", "value", "formula", "data", "model", "score", "hub"]),
     ("plan", &["syntax", "diagnostic", "world", "value", "formula", "recipe", "stage", "durable", "hub", "lock"]),
-    ("ui", &["report"]),
+    ("ui", &["report", "stage"]),
     ("report", &["diagnostic", "durable", "value", "plan", "run", "stage", "web"]),
     ("run", &["syntax", "diagnostic", "world", "value", "formula", "recipe", "plan", "stage", "model", "chance", "durable", "hub"]),
     ("stage", &["syntax", "diagnostic", "value", "formula", "recipe", "data", "score", "model", "engine", "chance", "durable", "hub"]),

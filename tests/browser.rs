@@ -23,6 +23,7 @@ fn main() {
         ("a_report_fits_desktop_phone_and_paper", fits),
         ("a_large_report_is_usable", large),
         ("ui_lists_follows_and_compares_runs", live),
+        ("ui_asks_people_by_keys", asked),
     ];
     let trial = |(name, test): &(&str, fn())| {
         let test = *test;
@@ -311,6 +312,41 @@ fn live() {
     metrics += &format!("{}\n", json!({ "stage": "policy", "step": 5, "time": 5, "loss": 0.125 }));
     fs::write(run.join("metrics.jsonl"), metrics).expect("written");
     page.until("[...document.querySelectorAll('#training .now')].some(n => n.textContent === '0.125')");
+    assert_eq!(page.wrong, Vec::<String>::new());
+    stop.store(true, Ordering::Relaxed);
+    serving.join().expect("no panic").expect("served");
+}
+
+/// Questions are answered with digits, put off with `s`, and shown as text whatever they hold.
+fn asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sheet = folder.path().join("people.jsonl");
+    let queue = json!({ "answers": ["yes", "no"], "raters": 1, "questions": ["<b>a</b>\nkind?", "b kind?", "c kind?"] });
+    fs::write(folder.path().join("people.jsonl.queue"), queue.to_string()).expect("written");
+    let server = Server::asking(&folder.path().join(".align"), 0, vec![sheet.clone()], "ann".into()).expect("a port");
+    let (address, stop) = (server.address(), server.stopper());
+    let serving = std::thread::spawn(move || server.serve());
+    let mut page = Page::open(1280, 900);
+    page.go(&address, "document.querySelector('.sheet a')");
+    assert_eq!(page.eval("document.querySelector('.sheet').textContent"), "people.jsonl asks you 3 questions");
+    page.click(".sheet a");
+    page.until("document.querySelector('#question')?.textContent === '<b>a</b>\\nkind?'");
+    page.key("2");
+    page.until("document.querySelector('#question').textContent === 'b kind?'");
+    page.key("3");
+    page.key("s");
+    page.until("document.querySelector('#question').textContent === 'c kind?'");
+    page.click(".answers button");
+    page.until("document.querySelector('#question').textContent === 'b kind?'");
+    assert_eq!(page.eval("document.querySelector('#state').textContent"), "2 answered, 1 left");
+    page.key("1");
+    page.until("document.querySelector('.answers').hidden");
+    let lines = fs::read_to_string(&sheet).expect("a sheet");
+    let said: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let wanted = [("<b>a</b>\nkind?", "no"), ("c kind?", "yes"), ("b kind?", "yes")];
+    assert_eq!(said, wanted.map(|(question, answer)| json!({ "question": question, "answer": answer, "rater": "ann" })));
+    page.key("h");
+    page.until("document.querySelector('.sheet')?.textContent === 'people.jsonl asks nothing'");
     assert_eq!(page.wrong, Vec::<String>::new());
     stop.store(true, Ordering::Relaxed);
     serving.join().expect("no panic").expect("served");

@@ -26,7 +26,11 @@ impl Site {
         fs::write(run.join("events.jsonl"), "{\"event\":\"started\",\"recipe\":\"a\"}\n").expect("written");
         fs::write(folder.path().join("secret.txt"), "secret").expect("written");
         fs::write(folder.path().join(".align/hashes.json"), "secret").expect("written");
-        let server = Server::new(&folder.path().join(".align"), 0).expect("a port");
+        let queue = r#"{"answers": ["yes", "no"], "raters": 2, "questions": ["kind?\na", "kind?\nb", "kind?\nc"]}"#;
+        fs::write(folder.path().join("people.jsonl.queue"), queue).expect("written");
+        fs::write(folder.path().join("other.jsonl.queue"), queue).expect("written");
+        let sheets = ["people.jsonl", "later.jsonl"].map(|sheet| folder.path().join(sheet)).to_vec();
+        let server = Server::asking(&folder.path().join(".align"), 0, sheets, "ann".into()).expect("a port");
         let address = server.address();
         let (host, token) = address.strip_prefix("http://").and_then(|a| a.split_once("/?token=")).expect("an address");
         let (host, token, stop) = (host.to_owned(), token.to_owned(), server.stopper());
@@ -143,4 +147,97 @@ fn what_is_no_request_ends_its_connection_alone() {
     // one that says nothing keeps nobody waiting
     let _silent: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(&site.host).expect("it listens")).collect();
     assert_eq!(status(&site.ask("GET /api/runs", &site.cookie())), 200);
+}
+
+impl Site {
+    /// Sends an answer as our own page does, with other headers where `headers` says so.
+    fn give(&self, path: &str, headers: &str, body: &str) -> String {
+        let request = format!("POST {path} HTTP/1.1\r\nHost: {}\r\n{headers}Content-Length: {}\r\n\r\n{body}", self.host, body.len());
+        self.raw(&request)
+    }
+
+    fn own(&self) -> String {
+        format!("{}Origin: http://{}\r\nContent-Type: application/json\r\n", self.cookie(), self.host)
+    }
+
+    fn sheet(&self) -> String {
+        fs::read_to_string(self.folder.path().join("people.jsonl")).unwrap_or_default()
+    }
+}
+
+const YES: &str = r#"{"question": "kind?\na", "answer": "yes"}"#;
+
+#[test]
+fn answers_are_written_to_the_sheets_that_were_named() {
+    let site = Site::new();
+    let cookie = site.cookie();
+    assert_eq!(status(&site.ask("GET /ask/0", &cookie)), 200);
+    let list = site.ask("GET /api/ask", &cookie);
+    assert!(list.contains(r#"[{"sheet":"people.jsonl","open":3},{"sheet":"later.jsonl","open":0}]"#), "{list}");
+    let given = site.give("/api/ask/0", &site.own(), YES);
+    assert!(status(&given) == 200 && given.contains(r#"{"open":2}"#), "{given}");
+    assert_eq!(site.sheet(), "{\"question\":\"kind?\\na\",\"answer\":\"yes\",\"rater\":\"ann\"}\n");
+    let shown = site.ask("GET /api/ask/0", &cookie);
+    assert!(shown.contains(r#""questions":["kind?\nb","kind?\nc"]"#) && shown.contains(r#""rater":"ann""#), "{shown}");
+
+    // what another person said closes a question and is not shown
+    let two = ["bob", "eve"].map(|rater| format!("{{\"question\":\"kind?\\nb\",\"answer\":\"no\",\"rater\":\"{rater}\"}}\n")).concat();
+    fs::write(site.folder.path().join("people.jsonl"), site.sheet() + &two).expect("written");
+    let shown = site.ask("GET /api/ask/0", &cookie);
+    assert!(shown.contains(r#""questions":["kind?\nc"]"#) && !shown.contains("bob"), "{shown}");
+    let given = site.give("/api/ask/0", &site.own(), r#"{"question": "kind?\nb", "answer": "no"}"#);
+    assert_eq!(status(&given), 409, "{given}");
+    assert_eq!(site.sheet().lines().count(), 3);
+}
+
+#[test]
+fn nothing_but_our_own_page_writes_and_nothing_but_answers_is_written() {
+    let site = Site::new();
+    let (own, cookie) = (site.own(), site.cookie());
+    let origin = format!("Origin: http://{}\r\n", site.host);
+    let json = "Content-Type: application/json\r\n";
+    let other = "Origin: http://evil.example\r\n";
+    for (status_wanted, path, headers, body) in [
+        (401, "/api/ask/0", format!("{origin}{json}"), YES),
+        (403, "/api/ask/0", format!("{cookie}{json}"), YES),
+        (403, "/api/ask/0", format!("{cookie}{other}{json}"), YES),
+        (403, "/api/ask/0", format!("{cookie}{origin}Content-Type: text/plain\r\n"), YES),
+        (403, "/api/ask/0", format!("{cookie}{origin}"), YES),
+        (403, "/api/ask/0", format!("{own}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\n"), YES),
+        (403, "/api/ask/0", format!("{own}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n"), YES),
+        (403, "/api/ask/0", format!("{own}Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: cors\r\n"), YES),
+        (404, "/api/ask/2", own.clone(), YES),
+        (404, "/api/ask/00", own.clone(), YES),
+        (404, "/api/ask/+0", own.clone(), YES),
+        (404, "/api/ask/../other.jsonl", own.clone(), YES),
+        (409, "/api/ask/1", own.clone(), YES),
+        (409, "/api/ask/0", own.clone(), r#"{"question": "what else?", "answer": "yes"}"#),
+        (400, "/api/ask/0", own.clone(), r#"{"question": "kind?\na", "answer": "perhaps"}"#),
+        (400, "/api/ask/0", own.clone(), r#"{"question": "kind?\na", "answer": "yes", "rater": "bob"}"#),
+        (400, "/api/ask/0", own.clone(), "yes"),
+        (400, "/api/ask/0", own.clone(), ""),
+        (400, "/api/ask/0", format!("{own}Transfer-Encoding: chunked\r\n"), YES),
+        (405, "/api/runs", own.clone(), YES),
+        (405, "/", own.clone(), YES),
+    ] {
+        let answer = site.give(path, &headers, body);
+        assert_eq!(status(&answer), status_wanted, "{path} {headers}{body}: {answer}");
+    }
+    let long = format!("POST /api/ask/0 HTTP/1.1\r\nHost: {}\r\n{own}Content-Length: 2000000\r\n\r\n", site.host);
+    assert_eq!(status(&site.raw(&long)), 400);
+    assert_eq!(site.sheet(), "", "something was written");
+    assert!(!site.folder.path().join("later.jsonl").exists());
+    assert_eq!(status(&site.give("/api/ask/0", &own, YES)), 200, "and the same with all that belongs to it is taken");
+}
+
+/// Two windows of one person: each question is answered once.
+#[test]
+fn answers_at_the_same_time_are_each_written_once() {
+    let site = Site::new();
+    let codes: Vec<u16> = std::thread::scope(|scope| {
+        let each: Vec<_> = (0..8).map(|_| scope.spawn(|| status(&site.give("/api/ask/0", &site.own(), YES)))).collect();
+        each.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    assert_eq!((codes.iter().filter(|code| **code == 200).count(), codes.iter().filter(|code| **code == 409).count()), (1, 7), "{codes:?}");
+    assert_eq!(site.sheet().lines().count(), 1);
 }

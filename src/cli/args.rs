@@ -247,6 +247,12 @@ pub(super) struct UiArgs {
     /// Where to listen, on this machine only; 0 is any port that is free
     #[arg(long, default_value_t = 0)]
     pub(super) port: u16,
+    /// Answer a sheet's questions in the browser too; may be given several times
+    #[arg(long, value_name = "SHEET")]
+    pub(super) ask: Vec<PathBuf>,
+    /// Who answers
+    #[arg(long, value_name = "NAME", default_value = "me")]
+    pub(super) rater: String,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use crate::formula::aggregate::kappa;
-use crate::stage::ask::{Answer, Queue, add, answers, queue, waiting};
+use crate::stage::ask::{Answer, Queue, add, answers, open_to, queue, waiting};
 
 use super::Exit;
 use super::args::AskArgs;
@@ -29,12 +29,7 @@ fn through(args: &AskArgs) -> Result<Exit, String> {
         return Ok(Exit::Done);
     };
     let mut given = answers(sheet).map_err(|e| e.to_string())?;
-    let mine = |given: &[Answer]| -> Vec<String> {
-        let own: Vec<Answer> = given.iter().filter(|a| a.rater == args.rater).cloned().collect();
-        let open = waiting(&queue.questions, given, queue.raters);
-        open.into_iter().filter(|q| !own.iter().any(|a| a.question == *q)).collect()
-    };
-    let open = mine(&given);
+    let open = open_to(&queue, &given, &args.rater);
     let mut lines = io::stdin().lock().lines();
     let mut answered = 0;
     for (at, question) in open.iter().enumerate() {

@@ -12,7 +12,7 @@ use super::network::refuse;
 use super::out;
 
 pub(super) fn ui(args: &UiArgs) -> Exit {
-    let server = match Server::new(Store::new(&args.folder).root(), args.port) {
+    let server = match Server::asking(Store::new(&args.folder).root(), args.port, args.ask.clone(), args.rater.clone()) {
         Ok(server) => server,
         Err(error) => {
             let wrong = format!("port {} cannot be listened on: {}", args.port, reason(&error));

@@ -117,6 +117,13 @@ pub fn waiting(questions: &[String], given: &[Answer], raters: usize) -> Vec<Str
     questions.iter().filter(|q| seen.insert(q.as_str())).filter(open).cloned().collect()
 }
 
+/// Questions of a queue that wait for one person: not answered by enough others, and not by them.
+pub fn open_to(queue: &Queue, given: &[Answer], rater: &str) -> Vec<String> {
+    let own: BTreeSet<&str> = given.iter().filter(|a| a.rater == rater).map(|a| a.question.as_str()).collect();
+    let open = waiting(&queue.questions, given, queue.raters);
+    open.into_iter().filter(|question| !own.contains(question.as_str())).collect()
+}
+
 /// The primitive.
 #[derive(Debug)]
 pub struct Ask;
@@ -151,8 +158,10 @@ impl Primitive for Ask {
             let text = serde_json::to_string_pretty(&Queue { answers: options, raters, questions: open }).map_err(io::Error::other)?;
             durable::write(&queue, text.as_bytes())?;
             let waits = if raters == 1 { "an answer".to_owned() } else { format!("{raters} people's answers") };
-            return Err(Failure::new("align::data::unanswered", format!("{count} of {all} questions wait for {waits}"))
-                .help(format!("`align ask {}` asks them in the terminal; then run again", sheet.display())));
+            return Err(Failure::new("align::data::unanswered", format!("{count} of {all} questions wait for {waits}")).help(format!(
+                "`align ask {0}` asks them in the terminal, `align ui --ask {0}` in a browser; then run again",
+                sheet.display()
+            )));
         }
         durable::remove(&queue)?;
         Ok(Product::table(answered(&table, &questions, &given, raters)))

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// A longer head is refused.
 const LONGEST: usize = 16 * 1024;
 
+/// A longer body is refused: a question with its answer is shorter.
+const LONGEST_BODY: usize = 1024 * 1024;
+
 /// What is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
@@ -15,10 +18,11 @@ pub struct Request {
     pub path: String,
     pub query: String,
     headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
-    /// Reads a request's head. `Ok(None)`: it is none, or too long.
+    /// Reads a request. `Ok(None)`: it is none, or too long.
     pub fn read(stream: &mut TcpStream) -> io::Result<Option<Self>> {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -26,7 +30,8 @@ impl Request {
         let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
             if let Some(found) = Self::parse(&bytes) {
-                return Ok(found);
+                let Some((request, head)) = found else { return Ok(None) };
+                return request.with_body(stream, bytes.split_off(head));
             }
             let count = stream.read(&mut buffer)?;
             if count == 0 || bytes.len() + count > LONGEST {
@@ -36,20 +41,44 @@ impl Request {
         }
     }
 
-    /// `None` while more has to come.
-    fn parse(bytes: &[u8]) -> Option<Option<Self>> {
+    /// Reads as much behind the head as it announces; what has already come is `begun`.
+    fn with_body(mut self, stream: &mut TcpStream, begun: Vec<u8>) -> io::Result<Option<Self>> {
+        let Some(length) = self.body_length() else { return Ok(None) };
+        self.body = begun;
+        self.body.truncate(length);
+        let mut rest = vec![0; length - self.body.len()];
+        stream.read_exact(&mut rest)?;
+        self.body.extend(rest);
+        Ok(Some(self))
+    }
+
+    /// How long the body is; none if that is not said plainly, or too long.
+    fn body_length(&self) -> Option<usize> {
+        if self.has("transfer-encoding") {
+            return None;
+        }
+        if !self.has("content-length") {
+            return Some(0);
+        }
+        let digits = self.header("content-length").filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse().ok().filter(|length| *length <= LONGEST_BODY)
+    }
+
+    /// The request without its body, and where that begins; `None` while more has to come.
+    fn parse(bytes: &[u8]) -> Option<Option<(Self, usize)>> {
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(bytes) {
             Ok(httparse::Status::Partial) => None,
             Err(_) => Some(None),
-            Ok(httparse::Status::Complete(_)) => {
+            Ok(httparse::Status::Complete(head)) => {
                 let target = request.path.unwrap_or_default();
                 let (path, query) = target.split_once('?').unwrap_or((target, ""));
                 let headers =
                     request.headers.iter().map(|h| (h.name.to_ascii_lowercase(), String::from_utf8_lossy(h.value).trim().to_owned()));
                 let method = request.method.unwrap_or_default().to_owned();
-                Some(Some(Self { method, path: path.to_owned(), query: query.to_owned(), headers: headers.collect() }))
+                let (path, query) = (path.to_owned(), query.to_owned());
+                Some(Some((Self { method, path, query, headers: headers.collect(), body: Vec::new() }, head)))
             }
         }
     }
@@ -94,11 +123,29 @@ mod tests {
     fn a_head_is_read_when_it_is_whole_and_a_header_that_comes_twice_is_none() {
         assert_eq!(Request::parse(b"GET / HTTP/1.1\r\nHost: a"), None);
         assert_eq!(Request::parse(b"nonsense \x00\r\n\r\n"), Some(None));
-        let read = Request::parse(b"GET /run/x?token=1 HTTP/1.1\r\nHost: a\r\nCookie: b\r\ncookie: c\r\n\r\n").flatten().expect("whole");
+        let (read, _) =
+            Request::parse(b"GET /run/x?token=1 HTTP/1.1\r\nHost: a\r\nCookie: b\r\ncookie: c\r\n\r\n").flatten().expect("whole");
         assert_eq!(
             (read.path.as_str(), read.query.as_str(), read.header("host"), read.header("cookie")),
             ("/run/x", "token=1", Some("a"), None)
         );
         assert!(read.has("cookie"));
+    }
+
+    #[test]
+    fn the_length_of_a_body_is_said_once_and_plainly() {
+        let length = |headers: &str| {
+            let text = format!("POST / HTTP/1.1\r\n{headers}\r\nbody");
+            let (read, head) = Request::parse(text.as_bytes()).flatten().expect("whole");
+            assert_eq!(&text[head..], "body");
+            read.body_length()
+        };
+        assert_eq!(length(""), Some(0));
+        assert_eq!(length("Content-Length: 4\r\n"), Some(4));
+        for wrong in ["-1", "+4", "4, 4", "9999999", "99999999999999999999999"] {
+            assert_eq!(length(&format!("Content-Length: {wrong}\r\n")), None, "{wrong}");
+        }
+        assert_eq!(length("Content-Length: 4\r\nContent-Length: 4\r\n"), None);
+        assert_eq!(length("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"), None);
     }
 }

@@ -1,9 +1,10 @@
 //! Reports over a loopback server: every run of a store in one list, each as it goes, two beside each other.
 //!
 //! It answers on this machine only, to who has its token, to no other page's requests, and with nothing but the runs of
-//! one store. It changes nothing: every request reads.
+//! one store. It changes nothing, but that answers to the questions of sheets it was given are written to those sheets.
 
 mod http;
+mod label;
 mod routes;
 
 use std::io;
@@ -34,6 +35,8 @@ struct Site {
     store: PathBuf,
     token: String,
     address: SocketAddr,
+    /// Whose answers are taken, to which sheets.
+    desk: label::Desk,
     /// How often a followed run is looked at.
     every: Duration,
 }
@@ -44,12 +47,26 @@ impl Server {
     /// # Errors
     /// When the port cannot be had, or the system has no chance to give.
     pub fn new(store: &Path, port: u16) -> io::Result<Self> {
+        Self::asking(store, port, Vec::new(), String::new())
+    }
+
+    /// The same, and `rater` may answer what the queues of `sheets` ask.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn asking(store: &Path, port: u16, sheets: Vec<PathBuf>, rater: String) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let mut bytes = [0_u8; 24];
         getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
         let token = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let address = listener.local_addr()?;
-        let site = Arc::new(Site { store: store.to_owned(), token, address, every: Duration::from_millis(400) });
+        let site = Arc::new(Site {
+            store: store.to_owned(),
+            token,
+            address,
+            desk: label::Desk::new(sheets, rater),
+            every: Duration::from_millis(400),
+        });
         Ok(Self { listener, site, stop: Arc::default() })
     }
 

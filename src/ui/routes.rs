@@ -11,6 +11,7 @@ use crate::report::{self, Folder, ReportError, compare};
 
 use super::Site;
 use super::http::{Request, events, whole};
+use super::label::Refused;
 
 /// The cookie that holds the token. Its name has the port: several servers of one machine share their cookies.
 fn cookie(site: &Site) -> String {
@@ -29,16 +30,41 @@ pub(super) fn answer(site: &Site, mut stream: TcpStream, stop: &AtomicBool) -> i
             format!("Set-Cookie: {}={}; HttpOnly; SameSite=Strict; Path=/\r\nLocation: {}\r\n", cookie(site), site.token, request.path);
         return whole(&mut stream, "303 See Other", "text/plain", &more, b"");
     }
+    if request.method == "POST" {
+        return match taken(site, &request) {
+            Ok(data) => whole(&mut stream, "200 OK", "application/json", "", data.to_string().as_bytes()),
+            Err(error) => unlabelled(&mut stream, &error),
+        };
+    }
     match route(site, &request.path) {
         Ok(Answer::Page) => whole(&mut stream, "200 OK", "text/html", "", report::live(&json!({ "path": request.path })).as_bytes()),
         Ok(Answer::Data(data)) => whole(&mut stream, "200 OK", "application/json", "", data.to_string().as_bytes()),
         Ok(Answer::Follow(run)) => follow(site, &mut stream, run.as_deref(), stop),
+        Ok(Answer::Asked(Ok(data))) => whole(&mut stream, "200 OK", "application/json", "", data.to_string().as_bytes()),
+        Ok(Answer::Asked(Err(error))) => unlabelled(&mut stream, &error),
         Ok(Answer::Nothing) => refuse(&mut stream, "404 Not Found", "there is nothing here"),
         Err(error) => {
             let status = if matches!(error, ReportError::NoRun { .. }) { "404 Not Found" } else { "500 Internal Server Error" };
             whole(&mut stream, status, "application/json", "", json!({ "error": error.to_string() }).to_string().as_bytes())
         }
     }
+}
+
+fn unlabelled(stream: &mut TcpStream, error: &Refused) -> io::Result<()> {
+    whole(stream, error.status(), "application/json", "", json!({ "error": error.to_string() }).to_string().as_bytes())
+}
+
+/// An answer to a question, written to its sheet.
+fn taken(site: &Site, request: &Request) -> Result<Value, Refused> {
+    let at = request.path.strip_prefix("/api/ask/").ok_or(Refused::NoSheet)?;
+    site.desk.take(at, &request.body)
+}
+
+/// Whether a request may write: one of our own pages says so, and not the browser alone (a form, a link, an image).
+fn may_write(request: &Request) -> bool {
+    let kind = request.header("content-type").is_some_and(|kind| kind == "application/json");
+    let from = request.header("sec-fetch-site").is_none_or(|from| from == "same-origin");
+    request.method == "POST" && request.path.starts_with("/api/ask/") && request.has("origin") && kind && from
 }
 
 fn refuse(stream: &mut TcpStream, status: &str, why: &str) -> io::Result<()> {
@@ -67,7 +93,12 @@ fn admitted(site: &Site, request: &Request) -> Result<(), (&'static str, &'stati
     if !token.is_some_and(|token| blake3::hash(token.as_bytes()) == blake3::hash(site.token.as_bytes())) {
         return Err(("401 Unauthorized", "open the address that `align ui` printed: it has the token"));
     }
-    if request.method == "GET" { Ok(()) } else { Err(("405 Method Not Allowed", "everything here is only read")) }
+    match request.method.as_str() {
+        "GET" => Ok(()),
+        "POST" if may_write(request) => Ok(()),
+        "POST" if request.path.starts_with("/api/ask/") => Err(("403 Forbidden", "answers come from the page that asks")),
+        _ => Err(("405 Method Not Allowed", "everything here is only read")),
+    }
 }
 
 fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
@@ -83,6 +114,7 @@ enum Answer {
     Page,
     Data(Value),
     Follow(Option<String>),
+    Asked(Result<Value, Refused>),
     Nothing,
 }
 
@@ -90,7 +122,9 @@ fn route(site: &Site, path: &str) -> Result<Answer, ReportError> {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let gathered = |name: &str| report::gather(&site.store, &folder(site, name)?);
     Ok(match parts[..] {
-        [""] | ["run", _] | ["compare", _, _] => Answer::Page,
+        [""] | ["run", _] | ["compare", _, _] | ["ask", _] => Answer::Page,
+        ["api", "ask"] => Answer::Asked(site.desk.list()),
+        ["api", "ask", at] => Answer::Asked(site.desk.show(at)),
         ["api", "runs"] => Answer::Data(list(&site.store)?),
         ["api", "run", name] => Answer::Data(gathered(name)?),
         ["api", "compare", before, now] => {

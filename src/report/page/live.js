@@ -31,7 +31,7 @@
   }
 
   async function list() {
-    const runs = await get("/api/runs"), chosen = new Set(JSON.parse(sessionStorage.chosen || "[]"));
+    const runs = await get("/api/runs"), sheets = await get("/api/ask"), chosen = new Set(JSON.parse(sessionStorage.chosen || "[]"));
     document.title = "runs";
     const compare = el("button", { id: "compare", disabled: chosen.size !== 2, onclick: () => { const [a, b] = [...chosen].sort(); location.assign(`/compare/${a}/${b}`); } }, "compare two");
     const filter = el("input", { type: "search", placeholder: "filter", "aria-label": "filter runs", id: "run-filter", value: sessionStorage.filter || "", oninput: () => { sessionStorage.filter = filter.value; fill(); } });
@@ -43,7 +43,7 @@
       return el("tr", { class: r.live ? "here" : null }, el("td", {}, box), el("td", {}, el("a", { href: "/run/" + r.id }, r.recipe)), el("td", {}, (r.started || "").replace("T", " ").replace(/-(\d\d)-(\d\d)Z$/, ":$1:$2")), el("td", {}, mark(r)), el("td", { class: "n" }, r.expected ? `${r.kept}/${r.expected}` : ""), el("td", { class: "n" }, duration(r.seconds)), el("td", {}, r.device || ""), el("td", { class: "mute" }, r.live ? r.stage || "" : r.tally?.limited_by ? "profile " + r.tally.limited_by : r.title || ""));
     }));
     fill();
-    const page = el("div", { class: "runs" }, el("h1", {}, "Runs"), el("div", { class: "tools" }, filter, compare, el("span", { id: "lost", hidden: true, class: "bad" }, "the server does not answer")),
+    const page = el("div", { class: "runs" }, el("h1", {}, "Runs"), sheets.map((s, i) => el("p", { class: "sheet" }, el("a", { href: "/ask/" + i }, s.sheet), s.open ? ` asks you ${s.open} question${s.open === 1 ? "" : "s"}` : " asks nothing")), el("div", { class: "tools" }, filter, compare, el("span", { id: "lost", hidden: true, class: "bad" }, "the server does not answer")),
       runs.length ? el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["", "recipe", "started", "state", "expected", "time", "device", ""].map(h => el("th", {}, h)))), body)) : el("p", {}, "No recipe of this folder has run yet."));
     const focused = document.activeElement?.id;
     app.replaceChildren(page);
@@ -74,7 +74,47 @@
       el("main", { id: "report" }, section("changes", "What changed", differences.length ? kinds : el("p", {}, "Nothing that counts has changed.")), panels.length ? section("training", "Training", figure(panels, "The same stages in both runs: blue now, orange before.")) : ""));
   }
 
-  if (parts[0] === "run") follow("/api/follow/" + parts[1], () => one(parts[1]));
+  /** The questions of a sheet one by one: a digit answers, `s` puts a question off. */
+  async function ask(at) {
+    const { sheet, rater, answers, questions } = await get("/api/ask/" + at);
+    document.title = sheet;
+    let done = 0, busy = false;
+    const text = el("pre", { class: "question", id: "question", tabindex: "0" }), state = el("p", { class: "byline", role: "status", id: "state" });
+    const send = async answer => {
+      if (busy || !questions.length) return;
+      busy = true;
+      try {
+        const reply = await fetch("/api/ask/" + at, { method: "POST", credentials: "same-origin", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ question: questions[0], answer }) });
+        const data = await reply.json().catch(() => ({ error: reply.statusText }));
+        // 409: answered meanwhile, by others or in another window
+        if (!reply.ok && reply.status !== 409) throw new Error(data.error || reply.statusText);
+        questions.shift();
+        if (reply.ok) done++;
+        next();
+      } catch (error) { state.textContent = `Not written: ${error.message}`; state.classList.add("bad"); }
+      busy = false;
+    };
+    const skip = () => { if (!busy && questions.length) { questions.push(questions.shift()); next(); } };
+    const buttons = el("div", { class: "answers", role: "group", "aria-label": "answers" }, answers.map((answer, i) => el("button", { onclick: () => send(answer) }, i < 9 ? el("kbd", {}, i + 1) : "", " " + answer)), el("button", { class: "plain", onclick: skip }, el("kbd", {}, "s"), " skip"));
+    const next = () => {
+      state.classList.remove("bad");
+      state.textContent = `${done} answered, ${questions.length} left`;
+      text.textContent = questions[0] ?? "Nothing waits for an answer. Run the recipe again.";
+      text.scrollTop = 0;
+      buttons.hidden = !questions.length;
+    };
+    addEventListener("keydown", e => {
+      if (e.ctrlKey || e.metaKey || e.altKey || e.repeat || document.querySelector("dialog[open]")) return;
+      if (/^[1-9]$/.test(e.key) && answers[e.key - 1] !== undefined) send(answers[e.key - 1]);
+      else if (e.key === "s") skip();
+    });
+    app.replaceChildren(el("nav", { class: "bar" }, el("div", {}, home())), el("header", { class: "top" }, el("h1", {}, sheet), el("p", { class: "byline" }, "answered by " + rater)), el("main", { class: "ask" }, text, buttons, state));
+    next();
+    text.focus();
+  }
+
+  if (parts[0] === "ask") ask(parts[1]).catch(wrong);
+  else if (parts[0] === "run") follow("/api/follow/" + parts[1], () => one(parts[1]));
   else if (parts[0] === "compare") two(parts[1], parts[2]).catch(wrong);
   else follow("/api/follow", list);
 })();
