@@ -20,7 +20,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "align::hub::no_network",
-        "The hub cannot be reached, or a download broke off again and again. What came stays in the cache, and the next run goes on from there. `HF_ENDPOINT` names another address (a mirror), `HTTPS_PROXY` a proxy.",
+        "The hub cannot be reached, or a download broke off again and again. What came stays in the cache, and the next run goes on from there. `HF_ENDPOINT` names another address (a mirror), `HTTPS_PROXY` a proxy, `SSL_CERT_FILE` the certificates of an authority that the system does not know.",
     ),
     (
         "align::hub::no_repository",
