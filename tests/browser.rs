@@ -179,7 +179,7 @@ fn used() {
     page.eval("scrollTo(0, 0)");
     page.key("j");
     page.key("j");
-    assert_eq!(page.eval("document.activeElement.id"), "results");
+    assert_eq!(page.eval("document.activeElement.id"), "figures");
     page.eval("document.querySelector('.training .plot').focus()");
     page.key("ArrowRight");
     page.key("ArrowRight");

@@ -221,7 +221,9 @@ function calibration({ title, said, truth, width = 260 }) {
  */
 function drawing(spec) {
   if (spec.kind === "heat") return heat(spec);
-  const width = 520, height = 300, left = 52, right = 12, top = 26, bottom = 38, series = (spec.series || []).filter(s => s.points?.length);
+  const series = (spec.series || []).filter(s => s.points?.length), longest = Math.max(0, ...series.map(s => s.name?.length || 0));
+  // names stand beside the plot, where no line runs
+  const width = 520, height = 300, left = 52, right = 12 + Math.min(150, longest * 5.6), top = 26, bottom = 38;
   const points = series.flatMap(s => s.points);
   if (!points.length) return el("p", { class: "mute" }, "no points");
   const xr = widened(extent(points.map(p => p[0])), 0.03), yr = widened(extent(points.flatMap(p => [p[1], p[2], p[3]])), 0.06);
@@ -235,7 +237,7 @@ function drawing(spec) {
       const p = [...s.points].sort((a, b) => a[0] - b[0]), xs = p.map(q => q[0]), c = colour(i);
       const marks = p.map(q => [finite(q[2]) && finite(q[3]) && svg("line", { class: "whisker", x1: x(q[0]), x2: x(q[0]), y1: y(q[2]), y2: y(q[3]), stroke: c }), svg("circle", { cx: x(q[0]), cy: y(q[1]), r: 2.6, fill: c })]);
       const line = spec.kind !== "scatter" && svg("path", { class: "line", stroke: c, d: path(xs, p.map(q => q[1]), x, y, width) });
-      return [line, p.length <= 400 && marks, s.name && svg("text", { x: width - right, y: top + 4 + 14 * i, "text-anchor": "end", style: `fill:${c}` }, s.name)];
+      return [line, p.length <= 400 && marks, s.name && svg("text", { x: width - right + 8, y: top + 4 + 14 * i, style: `fill:${c}` }, s.name)];
     }));
 }
 function heat(spec) {
