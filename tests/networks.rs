@@ -834,7 +834,7 @@ fn adapters_go_on_where_they_were_saved() {
     let folder = tempfile::tempdir().expect("a folder");
     let saved = folder.path().join("state.safetensors");
     let steps = engine.write_state(net, &saved).expect("a state");
-    let file = TensorFile::open(&[saved.clone()]).expect("a file");
+    let file = TensorFile::open(std::slice::from_ref(&saved)).expect("a file");
     assert_eq!(
         file.names().filter(|name| name.starts_with("weights.")).count(),
         2 * 7 * network.spec.layers + 1,
