@@ -23,7 +23,6 @@ mod infer;
 pub mod key;
 mod likeness;
 mod lines;
-pub mod list;
 mod lists;
 mod lower;
 pub mod meaning;

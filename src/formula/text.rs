@@ -41,7 +41,7 @@ pub fn describe(cell: &Cell) -> String {
     }
 }
 
-fn expected(expected: &'static str, cell: &Cell) -> TextError {
+pub(super) fn expected(expected: &'static str, cell: &Cell) -> TextError {
     TextError::Expected { expected, found: describe(cell) }
 }
 

@@ -8,7 +8,6 @@ use crate::value::Cell;
 use super::aggregate::{self, Aggregate};
 use super::apply;
 use super::halfspace;
-use super::list;
 use super::lists;
 use super::number::{self, Number};
 use super::reduce::{self, Reduction};
@@ -183,9 +182,9 @@ pub static WORDS: &[Word] = &[
     plain("shared_words", 2, Kind::Text(lists::shared_words)),
     plain("irreducible", 1, Kind::Kept(halfspace::irreducible)),
     plain("covering", 1, Kind::Kept(halfspace::covering)),
-    plain("times", 2, Kind::Text(list::times)),
-    plain("lowest", 2, Kind::Text(list::lowest)),
-    plain("lower", 2, Kind::Text(list::lower)),
+    plain("times", 2, Kind::Text(lists::times)),
+    plain("lowest", 2, Kind::Text(lists::lowest)),
+    plain("lower", 2, Kind::Text(lists::lower)),
     plain("..", 2, Kind::Text(text::range)),
     plain("system", 1, Kind::Text(text::system)),
     plain("user", 1, Kind::Text(text::user)),
