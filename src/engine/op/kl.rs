@@ -8,6 +8,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::float::Float;
+use super::logits::{cooled, log_sum_exp};
 use super::matrix::{Matrix, inputs, outputs};
 use super::{Case, Define, Given};
 use crate::engine::device::View;
@@ -39,26 +40,8 @@ impl Recorder<'_> {
 }
 
 /// A row's capped and cooled logits, and what is left of a derivative by the raw ones.
-fn cooled<T: Float>(row: usize, logits: &Matrix<T>, temperature: f32, cap: f32) -> (Vec<T>, Vec<T>) {
-    let (temperature, limit) = (T::of(f64::from(temperature)), T::of(f64::from(cap)));
-    let one = |j: usize| {
-        let z = logits.at(row, j);
-        if cap == 0.0 {
-            return (z / temperature, T::of(1.0) / temperature);
-        }
-        let squeezed = (z / limit).tanh();
-        (limit * squeezed / temperature, (T::of(1.0) - squeezed * squeezed) / temperature)
-    };
-    (0..logits.cols).map(one).unzip()
-}
-
-fn log_sum_exp<T: Float>(z: &[T]) -> T {
-    let most = z.iter().fold(z[0], |most, z| if *z > most { *z } else { most });
-    let mut total = T::default();
-    for z in z {
-        total += (*z - most).exp();
-    }
-    most + total.ln()
+fn row_of<T: Float>(row: usize, logits: &Matrix<T>, temperature: f32, cap: f32) -> (Vec<T>, Vec<T>) {
+    (0..logits.cols).map(|j| cooled(logits.at(row, j), temperature, cap)).unzip()
 }
 
 impl Define for Kl {
@@ -68,7 +51,7 @@ impl Define for Kl {
         let ([x, y], [kl, lse_x, lse_y]) = (inputs(views), outputs(out));
         let Params { temperature, cap_x, cap_y } = params(given);
         for p in 0..x.rows {
-            let ((x, _), (y, _)) = (cooled(p, x, temperature, cap_x), cooled(p, y, temperature, cap_y));
+            let ((x, _), (y, _)) = (row_of(p, x, temperature, cap_x), row_of(p, y, temperature, cap_y));
             let (total_x, total_y) = (log_sum_exp(&x), log_sum_exp(&y));
             let mut sum = T::default();
             for (x, y) in x.iter().zip(&y) {
@@ -84,7 +67,7 @@ impl Define for Kl {
         let ([x, y, kl, lse_x, lse_y, d_kl], [d_x, d_y]) = (inputs(views), outputs(out));
         let Params { temperature, cap_x, cap_y } = params(given);
         for p in 0..x.rows {
-            let ((zx, slope_x), (zy, slope_y)) = (cooled(p, x, temperature, cap_x), cooled(p, y, temperature, cap_y));
+            let ((zx, slope_x), (zy, slope_y)) = (row_of(p, x, temperature, cap_x), row_of(p, y, temperature, cap_y));
             for j in 0..x.cols {
                 let (log_a, log_b) = (zx[j] - lse_x.at(p, 0), zy[j] - lse_y.at(p, 0));
                 d_x.set(p, j, d_kl.at(p, 0) * log_a.exp() * (log_a - log_b - kl.at(p, 0)) * slope_x[j]);

@@ -11,6 +11,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::float::Float;
+use super::logits::{cooled, log_sum_exp};
 use super::matrix::{Matrix, inputs, outputs};
 use super::{Case, Define, Given};
 use crate::engine::device::View;
@@ -73,28 +74,14 @@ impl Recorder<'_> {
 
 /// One row of z, and of its derivative by the logits.
 fn scores<T: Float>(p: Params, row: usize, h: &Matrix<T>, weight: &Matrix<T>, bias: &Matrix<T>) -> (Vec<T>, Vec<T>) {
-    let (temperature, cap) = (T::of(f64::from(p.temperature)), T::of(f64::from(p.cap)));
     let score = |j: usize| {
         let mut sum = if bias.present() { bias.numbers[j] } else { T::default() };
         for c in 0..h.cols {
             sum += h.at(row, c) * weight.at(j, c);
         }
-        if p.cap == 0.0 {
-            return (sum / temperature, T::of(1.0) / temperature);
-        }
-        let squeezed = (sum / cap).tanh();
-        (cap * squeezed / temperature, (T::of(1.0) - squeezed * squeezed) / temperature)
+        cooled(sum, p.temperature, p.cap)
     };
     (0..weight.rows).map(score).unzip()
-}
-
-fn log_sum_exp<T: Float>(z: &[T]) -> T {
-    let most = z.iter().fold(z[0], |most, z| if *z > most { *z } else { most });
-    let mut total = T::default();
-    for z in z {
-        total += (*z - most).exp();
-    }
-    most + total.ln()
 }
 
 impl Define for LinearLogp {

@@ -26,6 +26,7 @@ pub mod kl;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_logp;
+pub mod logits;
 pub mod magnitude;
 pub mod matrix;
 pub mod merged_norm;
