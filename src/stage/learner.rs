@@ -18,10 +18,10 @@ use crate::formula::objective::{Compiled, Leaf, Per, Source, States, TrainedNumb
 use crate::formula::phases::{Fixed, Metric, Outcome};
 use crate::formula::program::Network as Asked;
 use crate::formula::shape::Under;
-use crate::model::{AdamStep, Adapter, Coefficients, Engine, Head, NetId, Network, Pass, Readout, Sides, TokenSequence, Tokenizer, Want};
-use crate::value::statistics::mean;
+use crate::model::{AdamStep, Adapter, Engine, Head, NetId, Network, Pass, TokenSequence, Tokenizer, Want};
 use crate::value::{Cell, Table};
 
+use super::asking::{Asking, Comparing, Known, coefficients, take_apart};
 use super::context::Context;
 use super::failure::Failure;
 use super::options::Options;
@@ -73,84 +73,6 @@ pub struct StepReport {
     pub tokens: usize,
     pub clamped: usize,
     pub metrics: Vec<Metric>,
-}
-
-/// What a network is asked about some rows, and which of its answers belongs to which leaf.
-struct Asking {
-    net: NetId,
-    /// Of each kind of sequence, one a row: those of the first kind, then those of the second.
-    sequences: Vec<TokenSequence>,
-    rows: usize,
-    want: Want,
-    /// (leaf, kind of sequence).
-    places: Vec<(usize, usize)>,
-    gradient: bool,
-    /// How many scores the network gives for a sequence: the members of an ensemble.
-    heads: usize,
-}
-
-impl Asking {
-    /// The same about some of the rows only.
-    fn about(&self, rows: &[usize]) -> Self {
-        let kinds = self.sequences.chunks(self.rows);
-        let sequences = kinds.flat_map(|kind| rows.iter().map(|&row| kind[row].clone())).collect();
-        Self { sequences, rows: rows.len(), places: self.places.clone(), ..*self }
-    }
-}
-
-/// The two networks of a leaf that compares them, and what each reads of some rows.
-struct Comparing {
-    leaf: usize,
-    nets: [NetId; 2],
-    sequences: [Vec<TokenSequence>; 2],
-}
-
-impl Comparing {
-    fn sides(&self) -> Sides<'_> {
-        Sides { nets: self.nets, sequences: [&self.sequences[0], &self.sequences[1]] }
-    }
-}
-
-/// Numbers of the leaves by row; an empty list where a leaf is not asked for. Of an ensemble's score all members' numbers.
-struct Known {
-    said: Vec<Vec<Vec<f64>>>,
-    heads: Vec<usize>,
-}
-
-impl Known {
-    fn new(leaves: usize, rows: usize) -> Self {
-        Self { said: vec![vec![Vec::new(); rows]; leaves], heads: vec![1; leaves] }
-    }
-
-    /// Notes what a network said about some rows.
-    fn note(&mut self, asking: &Asking, rows: &[usize], leaves: &[Leaf], read: &Readout) {
-        for &(leaf, kind) in &asking.places {
-            let word = leaves[leaf].word;
-            self.heads[leaf] = if word == "score" { asking.heads } else { 1 };
-            for (place, &row) in rows.iter().enumerate() {
-                self.said[leaf][row] = answer(word, read, kind * asking.rows + place, asking.heads);
-            }
-        }
-    }
-
-    /// How many members the ensemble among the networks has; 1 without one.
-    fn members(&self) -> usize {
-        self.heads.iter().copied().max().unwrap_or(1)
-    }
-
-    /// As formulas take them: of an ensemble the mean, or one member's numbers.
-    fn of(&self, rows: &[usize], wanted: &[bool], member: Option<usize>) -> Vec<Option<Vec<f64>>> {
-        let row = |leaf: usize, row: usize| -> Vec<f64> {
-            let said = &self.said[leaf][row];
-            match member {
-                _ if self.heads[leaf] < 2 => said.clone(),
-                Some(member) => vec![said[member]],
-                None => vec![mean(said)],
-            }
-        };
-        let flat = |leaf: usize| rows.iter().flat_map(|&at| row(leaf, at)).collect();
-        (0..self.said.len()).map(|leaf| wanted[leaf].then(|| flat(leaf))).collect()
-    }
 }
 
 impl<'c> Learner<'c> {
@@ -658,34 +580,6 @@ fn poisson(uniform: f64) -> usize {
     }
 }
 
-/// Notes the derivatives by one leaf of a part's rows, row by row.
-fn take_apart(
-    outcome: &Outcome,
-    leaf: usize,
-    fixed: &Fixed,
-    (places, rows): (&[usize], &[usize]),
-    pulls: &mut BTreeMap<(usize, usize), Vec<f64>>,
-) {
-    let Some(Some(flat)) = outcome.coefficients.get(leaf) else { return };
-    let mut from = 0;
-    for (place, row) in places.iter().zip(rows) {
-        let length = fixed.length(leaf, *row);
-        let sum = pulls.entry((leaf, *place)).or_insert_with(|| vec![0.0; length]);
-        sum.iter_mut().zip(&flat[from..from + length]).for_each(|(sum, d)| *sum += d);
-        from += length;
-    }
-}
-
-/// A network's answer to one request, as a leaf's numbers; of an ensemble every member's score.
-fn answer(word: &str, read: &Readout, request: usize, heads: usize) -> Vec<f64> {
-    match word {
-        "logp" => read.logp[request].to_vec(),
-        "entropy" => read.entropy[request].to_vec(),
-        "value" => read.value[request].to_vec(),
-        _ => read.score[request * heads..(request + 1) * heads].to_vec(),
-    }
-}
-
 /// Adds a part's share to the step's.
 fn add(outcome: &mut Outcome, part: Outcome) {
     outcome.loss += part.loss;
@@ -694,102 +588,4 @@ fn add(outcome: &mut Outcome, part: Outcome) {
         let sum = outcome.numbers.entry(name).or_insert_with(|| vec![0.0; d.len()]);
         sum.iter_mut().zip(&d).for_each(|(sum, d)| *sum += d);
     }
-}
-
-/// The derivatives by a network's answers, from those by the leaves: of one outcome, or of one for each member of an ensemble.
-fn coefficients(asking: &Asking, leaves: &[Leaf], fixed: &Fixed, rows: &[usize], outcomes: &[Outcome]) -> Coefficients {
-    let mut coefficients = Coefficients::default();
-    let count = asking.sequences.len();
-    for &(leaf, kind) in &asking.places {
-        let (word, requests) = (leaves[leaf].word, kind * asking.rows..(kind + 1) * asking.rows);
-        if word == "score" {
-            coefficients.score.resize(count * asking.heads, 0.0);
-            for (member, outcome) in outcomes.iter().enumerate() {
-                let Some(Some(flat)) = outcome.coefficients.get(leaf) else { continue };
-                let member = if asking.heads > 1 { member } else { 0 };
-                requests.clone().zip(flat).for_each(|(request, d)| coefficients.score[request * asking.heads + member] += d);
-            }
-            continue;
-        }
-        let Some(flat) = summed(outcomes, leaf) else { continue };
-        let into = match word {
-            "logp" => &mut coefficients.logp,
-            "entropy" => &mut coefficients.entropy,
-            _ => &mut coefficients.value,
-        };
-        into.resize(count, Vec::new());
-        let mut from = 0;
-        for (request, row) in requests.zip(rows) {
-            let length = fixed.length(leaf, *row);
-            into[request] = flat[from..from + length].to_vec();
-            from += length;
-        }
-    }
-    coefficients
-}
-
-/// The derivatives by one leaf, those of all members together.
-fn summed(outcomes: &[Outcome], leaf: usize) -> Option<Vec<f64>> {
-    let mut each = outcomes.iter().filter_map(|outcome| outcome.coefficients.get(leaf)?.as_ref());
-    let mut sum = each.next()?.clone();
-    for more in each {
-        sum.iter_mut().zip(more).for_each(|(sum, d)| *sum += d);
-    }
-    Some(sum)
-}
-
-/// A cell as a metric of the log: its mean.
-pub fn logged(metrics: &[Metric]) -> Vec<(Arc<str>, f64)> {
-    metrics.iter().map(|m| (m.name.clone(), m.estimate.map_or_else(|| m.mean(), |e| e.mean))).collect()
-}
-
-/// 95 % intervals of metrics over the rows of one step, as `name.lower95` and `name.upper95`: the error of a mean of whole
-/// rows (tokens of one row are not independent). A curve without them does not say how much of it is chance.
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-pub fn intervals(metrics: &[Metric]) -> Vec<(Arc<str>, f64)> {
-    use crate::value::estimate::Z95;
-    let mut found = Vec::new();
-    for metric in metrics {
-        let bounds = match metric.estimate {
-            Some(known) => Some((known.lower95, known.upper95)),
-            None => {
-                let (mean, mut off) = (metric.mean(), BTreeMap::<usize, f64>::new());
-                for (row, x) in metric.rows.iter().zip(&metric.values) {
-                    *off.entry(*row).or_default() += x - mean;
-                }
-                let (rows, n) = (off.len() as f64, metric.values.len() as f64);
-                (rows > 1.0).then(|| {
-                    let half = Z95 * (off.values().map(|d| d * d).sum::<f64>() * rows / (rows - 1.0)).sqrt() / n;
-                    (mean - half, mean + half)
-                })
-            }
-        };
-        if let Some((lower, upper)) = bounds.filter(|(lower, upper)| lower.is_finite() && upper.is_finite()) {
-            found.extend([(format!("{}.lower95", metric.name).into(), lower), (format!("{}.upper95", metric.name).into(), upper)]);
-        }
-    }
-    found
-}
-
-/// A metric with its interval: Wilson's for shares, resampled by row otherwise.
-pub fn estimate(metric: &Metric, seed: u64) -> Cell {
-    use crate::value::{Estimate, bootstrap};
-    if let Some(known) = metric.estimate {
-        return Cell::Estimate(known);
-    }
-    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (at, row) in metric.rows.iter().enumerate() {
-        groups.entry(*row).or_default().push(at);
-    }
-    let groups: Vec<Vec<usize>> = groups.into_values().collect();
-    let values = &metric.values;
-    Cell::Estimate(if metric.share {
-        Estimate::grouped_share(values, &groups)
-    } else if groups.len() == values.len() {
-        Estimate::of_mean(values)
-    } else {
-        #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-        let mean = |places: &[usize]| places.iter().map(|p| values[*p]).sum::<f64>() / places.len() as f64;
-        bootstrap::interval(metric.mean(), &groups, seed, bootstrap::DRAWS, mean)
-    })
 }

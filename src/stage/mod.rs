@@ -5,6 +5,7 @@
 
 mod adapter;
 pub mod ask;
+mod asking;
 mod bag_of_words;
 mod batches;
 mod blank;
@@ -28,6 +29,7 @@ mod load_data;
 mod load_model;
 mod load_scorer;
 mod measure;
+mod metrics;
 mod mix;
 mod options;
 mod pairs;
