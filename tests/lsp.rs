@@ -1,13 +1,13 @@
 //! `align lsp` as an editor talks to it: the real program, the protocol's own words.
 
+mod folder;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
-
-const KINDS: &str = "/// Two kinds of rows.\nfn kind(x: Float) -> Text = if x > 5 then \"large\" else \"small\"\n";
 
 const RECIPE: &str = r#"use std.{sft, take}
 use "kinds.align".{kind}
@@ -47,15 +47,7 @@ struct Editor {
 
 impl Editor {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::create_dir(folder.path().join("m")).expect("made");
-        for name in ["model.safetensors", "config.json", "tokenizer.json"] {
-            fs::copy(Path::new("recipes/quickstart").join(name), folder.path().join("m").join(name)).expect("copied");
-        }
-        let rows: String = (0..8).map(|x| format!("{{\"prompt\": \"Once {x}\", \"completion\": \" a cat\", \"x\": {x}}}\n")).collect();
-        fs::write(folder.path().join("rows.jsonl"), rows).expect("written");
-        fs::write(folder.path().join("kinds.align"), KINDS).expect("written");
-        fs::write(folder.path().join("r.align"), RECIPE).expect("written");
+        let folder = folder::holding(RECIPE);
         let mut command = Command::new(env!("CARGO_BIN_EXE_align"));
         command.arg("lsp").env("XDG_CACHE_HOME", folder.path().join(".cache")).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");

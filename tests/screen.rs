@@ -1,8 +1,9 @@
 //! `align watch` on a terminal: what a person sees on a real one, and which keys do what.
 
+mod folder;
+
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -29,14 +30,7 @@ struct Terminal {
 
 impl Terminal {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::create_dir(folder.path().join("m")).expect("made");
-        for name in ["model.safetensors", "config.json", "tokenizer.json"] {
-            fs::copy(Path::new("recipes/quickstart").join(name), folder.path().join("m").join(name)).expect("copied");
-        }
-        let rows: String = (0..8).map(|x| format!("{{\"prompt\": \"Once {x}\", \"completion\": \" a cat\", \"x\": {x}}}\n")).collect();
-        fs::write(folder.path().join("rows.jsonl"), rows).expect("written");
-        fs::write(folder.path().join("r.align"), RECIPE).expect("written");
+        let folder = folder::holding(RECIPE);
         let size = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_align"));

@@ -1,5 +1,7 @@
 //! `align watch` as an editor meets it: real files, saved in every way that editors save, and a real process.
 
+mod folder;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use folder::{KINDS, rows};
 use serde_json::Value;
 
 /// Longer than anything here takes on a busy machine.
@@ -30,21 +33,11 @@ recipe r {
 }
 "#;
 
-const KINDS: &str = "/// Two kinds of rows.\nfn kind(x: Float) -> Text = if x > 5 then \"large\" else \"small\"\n";
-
 struct Folder(tempfile::TempDir);
 
 impl Folder {
     fn new() -> Self {
-        let this = Self(tempfile::tempdir().expect("a temporary folder"));
-        fs::create_dir(this.path("m")).expect("made");
-        for name in ["model.safetensors", "config.json", "tokenizer.json"] {
-            fs::copy(Path::new("recipes/quickstart").join(name), this.path("m").join(name)).expect("copied");
-        }
-        this.write("kinds.align", KINDS);
-        this.write("rows.jsonl", &rows(8));
-        this.write("r.align", RECIPE);
-        this
+        Self(folder::holding(RECIPE))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -60,10 +53,6 @@ impl Folder {
         assert!(RECIPE.contains(from), "{from}");
         self.write("r.align", &RECIPE.replace(from, to));
     }
-}
-
-fn rows(count: usize) -> String {
-    (0..count).map(|x| format!("{{\"prompt\": \"Once {x}\", \"completion\": \" there was a cat\", \"x\": {x}}}\n")).collect()
 }
 
 /// A running `align watch --json`.
