@@ -102,6 +102,14 @@ impl Engine {
         Layout::new(sequences, want, self.batch_rows(net)).places.iter().map(|place| place.batch).collect()
     }
 
+    /// Bytes of activations that a pass over sequences keeps, where one batch holds them all and the budget has room for
+    /// it beside as many bytes kept already.
+    pub fn room_for(&self, net: NetId, sequences: &[TokenSequence], want: Want, beside: u64) -> Option<u64> {
+        let layout = Layout::new(sequences, want, self.batch_rows(net));
+        let bytes = activation_bytes(self.spec(net), layout.rows());
+        (layout.batches.len() == 1 && beside + bytes <= self.budget.kept_bytes).then_some(bytes)
+    }
+
     /// Rows of a batch whose activations are kept.
     fn batch_rows(&self, net: NetId) -> usize {
         self.budget.kept_rows(self.spec(net))

@@ -25,6 +25,22 @@ impl Want {
     /// Scores only.
     pub const SCORE: Self = Self { logp: false, entropy: false, value: false, score: true };
 
+    /// Whether an answer to this also answers `other`.
+    pub fn covers(self, other: Self) -> bool {
+        self.and(other) == self
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            logp: self.logp || other.logp,
+            entropy: self.entropy || other.entropy,
+            value: self.value || other.value,
+            score: self.score || other.score,
+        }
+    }
+
     /// Whether anything is wanted of every scored token.
     pub(super) fn tokens(self) -> bool {
         self.logp || self.entropy || self.value

@@ -31,6 +31,16 @@ impl Asking {
     }
 }
 
+/// Adds what a word asks of a network.
+pub(super) fn ask(want: &mut Want, word: &str) {
+    match word {
+        "logp" => want.logp = true,
+        "entropy" => want.entropy = true,
+        "value" => want.value = true,
+        _ => want.score = true,
+    }
+}
+
 /// The two networks of a leaf that compares them, and what each reads of some rows.
 pub(super) struct Comparing {
     pub(super) leaf: usize,

@@ -21,7 +21,7 @@ use crate::formula::shape::Under;
 use crate::model::{AdamStep, Adapter, Engine, Head, NetId, Network, Pass, TokenSequence, Tokenizer, Want};
 use crate::value::{Cell, Table};
 
-use super::asking::{Asking, Comparing, Known, coefficients, take_apart};
+use super::asking::{Asking, Comparing, Known, ask, coefficients, take_apart};
 use super::context::Context;
 use super::failure::Failure;
 use super::options::Options;
@@ -160,6 +160,17 @@ impl<'c> Learner<'c> {
         Ok(self.compiled.sources[source].fixed(table, key, &self.states, &self.numbers, &mut self.service)?)
     }
 
+    /// Lets what `old(…)` asks about the next rollout be the forward of its first step, which must read the whole of it.
+    pub fn look_ahead(&mut self) {
+        let leaves = self.compiled.sources[0].leaves();
+        let expected = |member: &Member| {
+            let mut want = Want::default();
+            leaves.iter().filter(|leaf| leaf.network == member.asked && leaf.other.is_none()).for_each(|leaf| ask(&mut want, leaf.word));
+            (member.net, want)
+        };
+        self.service.ahead.expect(self.members.iter().map(expected).collect());
+    }
+
     /// One optimiser step on rows of each source. `all` also asks for what only metrics need.
     ///
     /// # Errors
@@ -171,6 +182,7 @@ impl<'c> Learner<'c> {
             let outcome = self.pass(*source, fixed, rows, all, &mut report)?;
             add(&mut whole, outcome);
         }
+        self.service.ahead.forget();
         (report.loss, report.clamped) = (whole.loss, whole.clamped);
         let step = self.options.adam(report.lr);
         let mut applied = true;
@@ -352,11 +364,15 @@ impl<'c> Learner<'c> {
     }
 
     /// Forward over some of a step's rows, noting what the networks say.
-    fn forward(&self, live: &[Asking], part: &[usize], leaves: &[Leaf], known: &mut Known) -> Result<Vec<(Asking, Pass)>, Failure> {
+    fn forward(&mut self, live: &[Asking], part: &[usize], leaves: &[Leaf], known: &mut Known) -> Result<Vec<(Asking, Pass)>, Failure> {
         let mut passes = Vec::with_capacity(live.len());
         for asking in live {
             let asking = asking.about(part);
-            let (pass, read) = self.engine()?.forward(asking.net, &asking.sequences, asking.want, self.service.temperature())?;
+            let made = self.service.ahead.take(asking.net, &asking.sequences, asking.want);
+            let (pass, read) = match made {
+                Some(made) => made,
+                None => self.engine()?.forward(asking.net, &asking.sequences, asking.want, self.service.temperature())?,
+            };
             known.note(&asking, part, leaves, &read);
             passes.push((asking, pass));
         }
@@ -431,13 +447,7 @@ impl<'c> Learner<'c> {
                     kind
                 }
             };
-            let want = &mut askings[place].want;
-            match leaf.word {
-                "logp" => want.logp = true,
-                "entropy" => want.entropy = true,
-                "value" => want.value = true,
-                _ => want.score = true,
-            }
+            ask(&mut askings[place].want, leaf.word);
             askings[place].places.push((at, kind));
         }
         Ok(askings)

@@ -4,6 +4,7 @@
 //! [`Product`] or a [`Failure`]. **Invariant:** equal calls with equal inputs and seed give equal bytes.
 
 mod adapter;
+mod ahead;
 pub mod ask;
 mod asking;
 mod bag_of_words;

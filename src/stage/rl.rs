@@ -166,13 +166,20 @@ impl<'r, 'c> Rollouts<'r, 'c> {
         let begun = Instant::now();
         let (table, said) = self.sample(step)?;
         self.learner.service.forget();
+        if self.args.minibatches == 1 {
+            self.learner.look_ahead();
+        }
         let fixed = self.learner.fixed(0, &table)?;
         let gap = self.sampler_gap(&fixed, &table, &said)?;
         let groups = groups_of(&fixed);
         let mut metrics: Vec<Metric> = Vec::new();
         let (mut tokens, mut losses, mut clamped, mut norm) = (0, Vec::new(), 0, 0.0_f64);
         for pass in 0..self.args.passes {
-            let order = shuffled(&groups, self.context.stage_key(), 2 << 32 | step << 8 | pass);
+            // one minibatch is the rollout as it stands, so that a pass made ahead is a pass over it
+            let order = match self.args.minibatches {
+                1 => (0..groups.len()).collect(),
+                _ => shuffled(&groups, self.context.stage_key(), 2 << 32 | step << 8 | pass),
+            };
             for rows in cut(&order, &groups, self.args.minibatches) {
                 let at = usize::try_from(self.learner.taken).expect("few steps");
                 let mut parts: Vec<(usize, &Fixed, &[usize])> = vec![(0, &fixed, &rows)];

@@ -14,6 +14,7 @@ use crate::score::{FixedScorer, ScorerError};
 use crate::value::statistics::mean;
 use crate::value::{Cell, Completion, Dialogue, Role, Sequence, Turn};
 
+use super::ahead::Ahead;
 use super::context::{Artifact, Context};
 use super::failure::Failure;
 use super::inside;
@@ -46,6 +47,7 @@ pub struct Service<'c> {
     answers: HashMap<(NetId, &'static str), HashMap<Sequence, Cell>>,
     /// Log-probs that the policy gave as it was when it sampled, for comparing with the sampler's own.
     sampled: HashMap<Sequence, Arc<[f64]>>,
+    pub(super) ahead: Ahead,
     cut: usize,
 }
 
@@ -62,6 +64,7 @@ impl<'c> Service<'c> {
             tokens: HashMap::new(),
             answers: HashMap::new(),
             sampled: HashMap::new(),
+            ahead: Ahead::default(),
             cut: 0,
         }
     }
@@ -235,8 +238,15 @@ impl<'c> Service<'c> {
             value: call.word == "value",
             score: call.word.starts_with("score"),
         };
-        let read = self.engine()?.readout(net, &sequences, want, self.temperature)?;
-        if call.when == When::Sampled && *call.network == Asked::Model {
+        let temperature = self.temperature;
+        let read = match call.when {
+            When::Now => self.engine()?.readout(net, &sequences, want, temperature)?,
+            When::Sampled => {
+                let mut engine = self.engine()?;
+                self.ahead.readout(&mut engine, (net, &sequences, want), temperature)?
+            }
+        };
+        if call.when == When::Sampled && want.logp && *call.network == Asked::Model {
             let asked = rows.iter().filter_map(|row| sequence_of(&row[0])).map(|s| Sequence::clone(&s));
             self.sampled.extend(asked.zip(read.logp.iter().cloned()));
         }
