@@ -230,6 +230,7 @@ const CASES: &[(&str, &str, Setup)] = &[
         f.all();
         f.json("model/config.json", |config| drop(config.as_object_mut().expect("an object").remove("eos_token_id")));
     }),
+    ("model::constraint", "…… x = rows.with(y: base.sample(.prompt, constraint: pattern(r\"\\bno\"), max_tokens: 4))", Folder::all),
     ("run::greedy_rollouts", "…… x = base.ppo(rows, reward: length(.completion), temperature: 0, steps: 1)", Folder::all),
     (
         "run::stopped_early",

@@ -82,6 +82,25 @@ fn a_judge_agrees_about_what_it_read() {
 }
 
 #[test]
+fn quotes_stand_in_their_story_and_the_better_one_is_found() {
+    learns(
+        "quotes",
+        "labels=chance",
+        &["told_apart.accuracy.lower95", "best_of.right.lower95 > any.right.upper95", "sure.area.upper95 < best_of.wrong.lower95"],
+    );
+}
+
+#[test]
+fn what_people_said_tells_what_they_would_say() {
+    learns("opinions", "past=another", &["whole.accuracy.lower95", "near.accuracy.lower95 > dealt.accuracy.upper95"]);
+}
+
+#[test]
+fn advice_lifts_a_judge_who_knows_less() {
+    learns("oversight", "help=novice", &["advised.assisted.lower95", "advised.uplift.lower95 > 0"]);
+}
+
+#[test]
 fn what_is_read_inside_holds_together() {
     let folder = clone();
     let (code, said) = run(folder.path(), "inside", None);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use align::model::guide::{Guide, Guides};
 use align::model::{ModelSpec, Network, Tokenizer};
 use align::value::{Completion, Role, Sequence, Turn};
 use serde_json::Value;
@@ -127,4 +128,47 @@ fn equal_tokenizers_have_equal_hashes() {
     std::fs::write(&path, serde_json::to_string_pretty(&json).expect("JSON")).expect("a file");
     assert_eq!(first.hash(), open(&path).hash(), "the layout of the file does not matter");
     assert_ne!(first.hash(), open(&folder.join("unigram.json")).hash());
+}
+
+#[test]
+fn a_guide_knows_every_token_of_a_vocabulary_of_bytes() {
+    let text = "Once, the naïve 日本 café 🙂\n\tsaid \"no\" / yes.";
+    let form: std::sync::Arc<str> = format!("({})", Value::from(text)).into();
+    for file in ["gpt2-bytelevel", "llama2-spm-bpe", "llama3-split-regex", "qwen2-split-regex"] {
+        let tokenizer = open(&golden_file(&format!("tokenizers/{file}.json")));
+        let ids = tokenizer.encode_completion(&user("So:"), &Completion { finished: false, ..written(text) }).expect("ids");
+        let size = (0..).take_while(|id| tokenizer.piece(*id).is_some()).count();
+        let guides = Guides::new(&tokenizer, size).expect("a vocabulary of bytes");
+        let mut guide = Guide::new(form.clone());
+        let mut allowed = |said: &[u32]| {
+            let mut logits = vec![0.0; size];
+            guide.allow(&guides, said, &mut logits).unwrap_or_else(|e| panic!("{file}: {e} after {said:?}"));
+            logits
+        };
+        for (at, id) in ids.iter().enumerate() {
+            let logits = allowed(&ids[..at]);
+            assert_eq!(logits[*id as usize], 0.0, "{file}: `{}` at {at}", tokenizer.piece(*id).unwrap_or_default());
+            assert!(logits.contains(&f32::NEG_INFINITY), "{file}: not everything may follow {at} tokens {:?}", &ids[..at]);
+        }
+        let logits = allowed(&ids);
+        let ends: Vec<u32> = (0..).zip(&logits).filter(|(_, logit)| **logit == 0.0).map(|(id, _)| id).collect();
+        assert!(!ends.is_empty() && ends.iter().all(|id| tokenizer.end().contains(id)), "{file}: {ends:?}");
+    }
+    for file in ["unigram", "wordpiece"] {
+        let tokenizer = open(&golden_file(&format!("tokenizers/{file}.json")));
+        let error = Guides::new(&tokenizer, 100).expect_err("pieces that are no bytes");
+        assert!(matches!(error, align::model::ModelError::Form { .. }), "{file}: {error}");
+    }
+}
+
+#[test]
+fn a_form_that_cannot_go_on_is_an_error() {
+    let tokenizer = story();
+    let says = |form: &str, size: usize| {
+        let guides = Guides::new(&tokenizer, size).expect("a vocabulary of bytes");
+        Guide::new(form.into()).allow(&guides, &[], &mut vec![0.0; size])
+    };
+    assert!(says("(\"a\")", 512).is_ok());
+    assert!(says("(\"a\")", 4).is_err(), "the first four tokens say nothing");
+    assert!(says("(/(?<=a)b/)", 512).is_err(), "no form");
 }

@@ -18,6 +18,7 @@ pub mod expr;
 pub mod failure;
 pub mod fit;
 mod given;
+mod guide;
 pub mod halfspace;
 mod infer;
 pub mod key;

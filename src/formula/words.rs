@@ -7,6 +7,7 @@ use crate::value::Cell;
 
 use super::aggregate::{self, Aggregate};
 use super::apply;
+use super::guide;
 use super::halfspace;
 use super::lists;
 use super::number::{self, Number};
@@ -205,6 +206,10 @@ pub static WORDS: &[Word] = &[
     plain("capture", 2, Kind::Text(text::capture)),
     plain("number", 1, Kind::Text(text::number)),
     plain("joined", 2, Kind::Text(text::joined)),
+    plain("literal", 1, Kind::Text(guide::literal)),
+    plain("one_of", 1, Kind::Text(guide::one_of)),
+    plain("pattern", 1, Kind::Text(guide::pattern)),
+    plain("passage_of", 1, Kind::Text(guide::passage_of)),
     plain("after", 2, Kind::Text(text::after)),
     plain("begun", 1, Kind::Text(text::begun)),
     plain("length", 1, Kind::Layout(Layout::Length)),

@@ -57,6 +57,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("align::model::unlike", "Two networks are compared word by word, so they share a vocabulary and read the same completion."),
     ("align::model::nothing_to_read", "A text has no token at all, and a network reads at least one."),
     (
+        "align::model::constraint",
+        "A sampled text was to be of a form, and there is no such text: its pattern looks around itself, or the model's tokenizer has no end token or does not spell text out in pieces.",
+    ),
+    (
         "align::model::too_long",
         "A text has more tokens than the network has positions. Networks with learned positions compute nothing beyond their last one.",
     ),
@@ -124,6 +128,8 @@ pub enum ModelError {
     Unlike { what: &'static str },
     #[error("a text without a single token cannot be read")]
     NothingToRead,
+    #[error("no text of the `constraint` can be sampled: {reason}")]
+    Form { reason: String },
     #[error("a text of {tokens} tokens is asked for, and the network has positions for {most}")]
     TooLong { tokens: usize, most: usize },
     #[error("the network was loaded frozen and cannot be trained")]
@@ -181,6 +187,7 @@ impl ModelError {
             Self::Direction { .. } => "align::model::direction",
             Self::Unlike { .. } => "align::model::unlike",
             Self::NothingToRead => "align::model::nothing_to_read",
+            Self::Form { .. } => "align::model::constraint",
             Self::TooLong { .. } => "align::model::too_long",
             Self::Frozen => "align::model::frozen",
             Self::State { .. } => "align::model::state",
@@ -231,6 +238,7 @@ impl ModelError {
             Self::WrongHead { expected: "score", .. } => Some("`reward_model(…)` makes a scorer of a language model".into()),
             Self::Unlike { what: "vocabularies" } => Some("compare networks that share a tokenizer".into()),
             Self::Unlike { .. } => Some("let both read the same completion: `after(prompt, .completion)` puts another prompt before it".into()),
+            Self::Form { .. } => Some("write the form with `literal`, `one_of`, `pattern` (without look-around) and `passage_of`, joined by `+`".into()),
             Self::NothingToRead => Some("leave out empty texts: `.filter(.prompt != \"\")`".into()),
             Self::TooLong { .. } => Some("ask for fewer tokens (`max_tokens`), or leave out longer texts".into()),
             Self::Gguf(GgufError::NoPlace { .. }) => Some("export it as a folder: leave `.gguf` out of the path".into()),

@@ -14,6 +14,7 @@ use crate::engine::{Precision, Recorder, View};
 use crate::value::Completion;
 
 use super::cache::{Cache, FreeRows, Remember};
+use super::guide::{Guide, Guides};
 use super::sampling::{Choice, Sampling};
 use super::session::{Engine, Loaded, NetId};
 use super::tokens::{Fed, Tables, Tokens};
@@ -60,6 +61,8 @@ pub type Constraint<'a> = dyn Fn(usize, &[u32], &mut [f32]) + Sync + 'a;
 #[derive(Default)]
 pub struct Extras<'a> {
     pub constraint: Option<&'a Constraint<'a>>,
+    /// The form of each request's text, `None` for any; no entries at all where no request has one. See [`super::guide`].
+    pub forms: &'a [Option<Arc<str>>],
     /// Told how many samples are finished and how many tokens were drawn, after every step.
     pub observe: Option<&'a mut dyn FnMut(usize, usize)>,
     /// Told each request's tokens so far, after every step that drew one for it.
@@ -69,7 +72,12 @@ pub struct Extras<'a> {
 impl std::fmt::Debug for Extras<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let given = [self.constraint.is_some(), self.observe.is_some(), self.said.is_some()];
-        f.debug_struct("Extras").field("constraint", &given[0]).field("observe", &given[1]).field("said", &given[2]).finish()
+        f.debug_struct("Extras")
+            .field("constraint", &given[0])
+            .field("forms", &self.forms)
+            .field("observe", &given[1])
+            .field("said", &given[2])
+            .finish()
     }
 }
 
@@ -87,6 +95,7 @@ struct Slot {
     own: Range<usize>,
     tokens: Vec<u32>,
     logps: Vec<f64>,
+    guide: Option<Guide>,
 }
 
 /// One step: rows to feed, and which slots each row of logits is for.
@@ -115,6 +124,9 @@ impl Engine {
     ) -> Result<Vec<Sample>, ModelError> {
         self.check_requests(net, requests)?;
         self.check_lengths(net, requests.iter().map(|request| request.prompt.len() + sampling.max_tokens))?;
+        let formed = extras.forms.iter().any(Option::is_some);
+        let vocabulary = self.spec(net).vocabulary;
+        let guides = if formed { Some(Guides::new(self.tokenizer(net), vocabulary)?) } else { None };
         let longest = requests.iter().map(|r| r.prompt.len()).max().unwrap_or(0);
         let (slots, rows) = self.cache_size(self.spec(net), requests, sampling.max_tokens);
         let spec = self.spec(net).clone();
@@ -130,6 +142,8 @@ impl Engine {
             free: FreeRows::new(rows),
             prompts: HashMap::new(),
             samples: vec![None; requests.len()],
+            forms: extras.forms,
+            guides,
         };
         let frozen = self.freeze(net);
         let done = frozen.and(tables).and_then(|tables| {
@@ -164,7 +178,7 @@ impl Engine {
             }
             let step = run.step();
             let logits = self.decode(network, &step)?;
-            let choices = run.choose(&step, &logits, &network.spec, extras.constraint);
+            let choices = run.choose(&step, &logits, &network.spec, extras.constraint)?;
             drawn += choices.len();
             run.append(&choices, &mut extras.said);
             if let Some(observe) = &mut extras.observe {
@@ -234,6 +248,8 @@ struct Run<'a> {
     free: FreeRows,
     prompts: HashMap<Arc<[u32]>, Prompt>,
     samples: Vec<Option<Sample>>,
+    forms: &'a [Option<Arc<str>>],
+    guides: Option<Guides>,
 }
 
 impl Run<'_> {
@@ -241,7 +257,7 @@ impl Run<'_> {
     fn admit(&mut self) {
         while self.slots.len() < self.width && self.next < self.requests.len() {
             if self.sampling.max_tokens == 0 {
-                self.finish(Slot { request: self.next, own: 0..0, tokens: Vec::new(), logps: Vec::new() }, false);
+                self.finish(Slot::new(self.next, 0..0, None), false);
                 self.next += 1;
                 continue;
             }
@@ -256,7 +272,8 @@ impl Run<'_> {
                 self.prompts.insert(prompt.clone(), Prompt { rows, users: 0, read: false });
             }
             self.prompts.get_mut(prompt).expect("it is resident").users += 1;
-            self.slots.push(Slot { request: self.next, own, tokens: Vec::new(), logps: Vec::new() });
+            let form = self.forms.get(self.next).cloned().flatten();
+            self.slots.push(Slot::new(self.next, own, form.map(Guide::new)));
             self.next += 1;
         }
     }
@@ -290,21 +307,36 @@ impl Run<'_> {
     }
 
     /// Draws the next token of every slot from logits (R, V).
-    fn choose(&self, step: &Step, logits: &[f32], spec: &ModelSpec, constraint: Option<&Constraint<'_>>) -> Vec<Choice> {
-        let draw = |(slot, &row): (&Slot, &usize)| {
+    fn choose(
+        &mut self,
+        step: &Step,
+        logits: &[f32],
+        spec: &ModelSpec,
+        constraint: Option<&Constraint<'_>>,
+    ) -> Result<Vec<Choice>, ModelError> {
+        let Self { slots, guides, requests, sampling, .. } = self;
+        let draw = |(slot, &row): (&mut Slot, &usize)| {
             let mut logits = logits[row * spec.vocabulary..(row + 1) * spec.vocabulary].to_vec();
             if spec.logit_cap > 0.0 {
                 logits.iter_mut().for_each(|logit| *logit = spec.logit_cap * (*logit / spec.logit_cap).tanh());
             }
-            let Request { prompt, key } = &self.requests[slot.request];
-            let previous = match self.sampling.repetition_penalty {
+            let Request { prompt, key } = &requests[slot.request];
+            let previous = match sampling.repetition_penalty {
                 Some(_) => [&prompt[..], &slot.tokens].concat(),
                 None => Vec::new(),
             };
-            let constrain = constraint.map(|c| |logits: &mut [f32]| c(slot.request, &slot.tokens, logits));
-            self.sampling.choose(&mut logits, &previous, constrain, *key, narrow(slot.tokens.len()))
+            let Slot { request, tokens, guide, .. } = slot;
+            let mut held = Ok(());
+            let constrain = (constraint.is_some() || guide.is_some()).then_some(|logits: &mut [f32]| {
+                constraint.into_iter().for_each(|constraint| constraint(*request, tokens, logits));
+                if let (Some(guides), Some(guide)) = (&*guides, guide) {
+                    held = guide.allow(guides, tokens, logits);
+                }
+            });
+            let choice = sampling.choose(&mut logits, &previous, constrain, *key, narrow(tokens.len()));
+            held.map(|()| choice)
         };
-        self.slots.par_iter().zip(&step.of_slot).map(draw).collect()
+        slots.par_iter_mut().zip(&step.of_slot).map(draw).collect()
     }
 
     /// Adds the drawn tokens, and ends what is at its end.
@@ -355,6 +387,12 @@ impl Run<'_> {
         text.truncate(stop.unwrap_or(text.len()));
         let Slot { request, tokens, logps, .. } = slot;
         self.samples[request] = Some(Sample { tokens, logps, finished, text });
+    }
+}
+
+impl Slot {
+    fn new(request: usize, own: Range<usize>, guide: Option<Guide>) -> Self {
+        Self { request, own, tokens: Vec::new(), logps: Vec::new(), guide }
     }
 }
 

@@ -19,6 +19,7 @@ mod form;
 mod frozen;
 mod generate;
 pub mod gguf;
+pub mod guide;
 mod inside;
 mod layout;
 mod optimiser;

@@ -141,6 +141,15 @@ impl Tokenizer {
         self.files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| &**bytes)
     }
 
+    /// The whole of `tokenizer.json` as it is in force.
+    ///
+    /// # Errors
+    /// When the library cannot write what it read.
+    pub(super) fn canonical(&self) -> Result<Value, ModelError> {
+        let text = self.inner.to_string(false).map_err(|e| encode_error(&e))?;
+        serde_json::from_str(&text).map_err(|e| ModelError::Encode { reason: e.to_string() })
+    }
+
     /// The text of one id as the tokenizer spells it, `<s>` included.
     pub fn piece(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
@@ -282,8 +291,13 @@ fn encode_error(e: &tokenizers::Error) -> ModelError {
     ModelError::Encode { reason: e.to_string() }
 }
 
+/// Whether a piece is a byte: `<0x0A>`.
+pub(super) fn is_byte(piece: &str) -> bool {
+    let digits = piece.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+    digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 fn special_ids(inner: &tokenizers::Tokenizer) -> BTreeSet<u32> {
-    let is_byte = |piece: &str| piece.len() == 6 && piece.starts_with("<0x");
     let tokens = inner.get_added_tokens_decoder().into_iter();
     tokens.filter(|(_, t)| t.special && !is_byte(&t.content)).map(|(id, _)| id).collect()
 }

@@ -301,6 +301,12 @@ impl<'a> Elaborator<'a> {
         self.word(op.symbol(), vec![a, b], ty, span)
     }
 
+    /// A part of a constraint: a plain text stands for itself.
+    fn part(&mut self, value: Typed) -> Outcome<Typed> {
+        let span = value.span;
+        if value.ty == Type::Constraint { Ok(value) } else { self.word("literal", vec![value], Type::Constraint, span) }
+    }
+
     fn arithmetic(&mut self, op: BinaryOp, a: Typed, b: Typed, span: Span, scope: &Scope<'a>) -> Outcome<Typed> {
         if matches!((&a.value, &b.value), (Value::Objective(_), _) | (_, Value::Objective(_))) {
             return self.objective_arithmetic(op, a, b, span);
@@ -308,6 +314,11 @@ impl<'a> Elaborator<'a> {
         let turns = |ty: &Type| matches!(ty, Type::Dialogue | Type::Text);
         if op == BinaryOp::Add && turns(&a.ty) && turns(&b.ty) && [&a.ty, &b.ty].contains(&&Type::Dialogue) {
             return self.word("+", vec![a, b], Type::Dialogue, span);
+        }
+        let form = |ty: &Type| matches!(ty, Type::Constraint | Type::Text);
+        if op == BinaryOp::Add && form(&a.ty) && form(&b.ty) && [&a.ty, &b.ty].contains(&&Type::Constraint) {
+            let (a, b) = (self.part(a)?, self.part(b)?);
+            return self.word("+", vec![a, b], Type::Constraint, span);
         }
         if op == BinaryOp::Add && (a.ty == Type::Text || b.ty == Type::Text) {
             return Err(self.report(Mistake::TextSum { span }));

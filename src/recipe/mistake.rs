@@ -336,7 +336,7 @@ impl Mistake {
                 let place = param.as_ref().map_or(String::new(), |p| format!("`{p}`: "));
                 let shown = error("type_mismatch", format!("{place}expected {}, found {}", short(wanted), short(found)))
                     .at(*span, format!("this is {}", short(found)));
-                match hint(found, wanted) {
+                match hint(found, wanted).map(str::to_owned).or_else(|| other_column(found, wanted)) {
                     Some(help) => shown.help(help),
                     None => shown,
                 }
@@ -518,10 +518,21 @@ fn hint(found: &Type, wanted: &Type) -> Option<&'static str> {
         (Type::Text, Type::Model) => Some("load it: `load_model(\"…\")`"),
         (Type::Text, Type::Data(_)) => Some("load it: `load_data(\"…\") as Prompt`"),
         (Type::Text, Type::Scorer) => Some("load it: `load_scorer(\"…\")`"),
+        (Type::Text, Type::Constraint) => Some("`literal(\"…\")` is the constraint of one text, `pattern(r\"…\")` of all that match"),
         (Type::Scorer, Type::Float) => Some("score something: `scorer.score(.completion)`"),
         (Type::Data(_), Type::Float) => Some("summarise the rows with `measure(…)`"),
         _ => None,
     }
+}
+
+/// The column that keeps rows from fitting, where they have it as something else.
+fn other_column(found: &Type, wanted: &Type) -> Option<String> {
+    let (Type::Data(found) | Type::Record(found), Type::Data(wanted) | Type::Record(wanted)) = (found, wanted.unwrapped()) else {
+        return None;
+    };
+    let (name, ty, wanted) =
+        wanted.iter().find_map(|(name, wanted)| found.get(name).filter(|ty| !ty.fits(wanted)).map(|ty| (name, ty, wanted)))?;
+    Some(format!("`.{name}` is {} there, and should be {}", short(ty), short(wanted)))
 }
 
 /// A type as a person says it.

@@ -441,7 +441,7 @@ fn key(call: &StageCall) -> String {
 
 /// Whether a default is the word `none`. What has such a default is no part of a call while it is `none`, so that calls
 /// from before it was declared keep their fingerprints.
-fn is_none(default: Option<&crate::syntax::tree::Expr>) -> bool {
+pub(super) fn is_none(default: Option<&crate::syntax::tree::Expr>) -> bool {
     default.is_some_and(|default| matches!(&default.kind, crate::syntax::tree::ExprKind::Name(name) if &*name.text == "none"))
 }
 

@@ -113,6 +113,7 @@ impl<'a> Resolver<'a, '_> {
             "Adapter" => Type::Adapter,
             "Network" => Type::Network,
             "Estimate" => Type::Estimate,
+            "Constraint" => Type::Constraint,
             "Figure" => Type::Figure,
             "Dialogue" => Type::Dialogue,
             "Completion" => Type::Completion,

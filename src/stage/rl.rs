@@ -27,7 +27,7 @@ use super::options::Options;
 use super::primitive::Primitive;
 use super::product::{Item, Product};
 use super::report::Progress;
-use super::service::{dialogue_of, sampling, sequence_of};
+use super::service::{dialogue_of, form, sampling, sequence_of};
 use super::train::{Term, groups_of, terms};
 
 /// Log-probs that trained and sampled agree within this, or what trains is not what sampled. A large network samples
@@ -49,6 +49,7 @@ struct Args {
     stop_when: Formula,
     columns: Columns,
     sampling: Sampling,
+    form: Option<Arc<str>>,
     options: Options,
 }
 
@@ -67,6 +68,7 @@ impl Args {
             stop_when: call.get("stop_when")?,
             columns: call.get("columns")?,
             sampling: sampling(&options, context.stage_key()).map_err(|e| Failure::mistake(e.to_string()))?,
+            form: call.given::<Cell>("constraint")?.as_ref().and_then(form),
             options: Options::new(call)?,
         })
     }
@@ -230,7 +232,9 @@ impl<'r, 'c> Rollouts<'r, 'c> {
             let dialogue = dialogue_of(&row[at]).ok_or_else(|| Failure::mistake("`.prompt` is no dialogue"))?;
             requests.push(Request { prompt: tokenizer.encode_prompt(&dialogue)?.into(), key: self.key(step, place) });
         }
-        let sampled = self.context.engine()?.generate(net, &requests, &self.args.sampling, Extras::default())?;
+        let forms = vec![self.args.form.clone(); requests.len()];
+        let sampled =
+            self.context.engine()?.generate(net, &requests, &self.args.sampling, Extras { forms: &forms, ..Extras::default() })?;
         let completions = sampled.iter().map(|s| Cell::Completion(Arc::new(s.completion()))).collect();
         table.put(&"completion".into(), completions);
         for (name, formula) in &self.args.columns {

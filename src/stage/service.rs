@@ -286,14 +286,29 @@ impl<'c> Service<'c> {
     fn sample_some(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>], names: &[u64]) -> Result<Vec<Cell>, Unanswered> {
         let mut engine = self.engine()?;
         let tokenizer = engine.tokenizer(net).clone();
-        let options = rows.first().map(|row| sampling(&row[1], call.key)).transpose()?.unwrap_or_default();
-        let mut requests = Vec::with_capacity(rows.len());
-        for (row, name) in rows.iter().zip(names) {
-            let dialogue = dialogue_of(&row[0]).ok_or("a model samples after a dialogue")?;
-            requests.push(Request { prompt: tokenizer.encode_prompt(&dialogue)?.into(), key: *name });
+        // rows that are sampled in one way are sampled at once
+        let mut ways: Vec<(Sampling, Vec<usize>)> = Vec::new();
+        for (place, row) in rows.iter().enumerate() {
+            let options = sampling(&row[1], call.key)?;
+            match ways.iter_mut().find(|(way, _)| *way == options) {
+                Some((_, places)) => places.push(place),
+                None => ways.push((options, vec![place])),
+            }
         }
-        let sampled = engine.generate(net, &requests, &options, Extras::default())?;
-        Ok(sampled.iter().map(|sample| Cell::Completion(Arc::new(sample.completion()))).collect())
+        let mut answers = vec![Cell::None; rows.len()];
+        for (options, places) in ways {
+            let mut requests = Vec::with_capacity(places.len());
+            for &place in &places {
+                let dialogue = dialogue_of(&rows[place][0]).ok_or("a model samples after a dialogue")?;
+                requests.push(Request { prompt: tokenizer.encode_prompt(&dialogue)?.into(), key: names[place] });
+            }
+            let forms: Vec<Option<Arc<str>>> = places.iter().map(|&place| form(&rows[place][1].field("constraint")?)).collect();
+            let sampled = engine.generate(net, &requests, &options, Extras { forms: &forms, ..Extras::default() })?;
+            for (place, sample) in places.into_iter().zip(sampled) {
+                answers[place] = Cell::Completion(Arc::new(sample.completion()));
+            }
+        }
+        Ok(answers)
     }
 }
 
@@ -411,6 +426,11 @@ fn fixed(path: &Path) -> Result<Option<FixedScorer>, Unanswered> {
         Err(_) if path.extension().is_some_and(|e| e == "safetensors") => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A `constraint`.
+pub fn form(constraint: &Cell) -> Option<Arc<str>> {
+    if let Cell::Text(form) = constraint { Some(form.clone()) } else { None }
 }
 
 /// The options of `sample`, as the checker flattened them.
