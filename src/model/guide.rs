@@ -56,7 +56,7 @@ impl Guides {
             return Ok(matcher.deep_clone());
         }
         let parser = self.factory.create_parser(TopLevelGrammar::from_lark(format!("start: FORM\nFORM: {form}\n")));
-        let matcher = Matcher::new(Ok(parser.map_err(wrong)?));
+        let matcher = Matcher::new(Ok(parser.map_err(|e| wrong(without_place(&e.to_string())))?));
         *self.last.lock().expect("nobody panicked") = Some((form.clone(), matcher.deep_clone()));
         Ok(matcher)
     }
@@ -110,6 +110,12 @@ fn environment(tokenizer: &Tokenizer, vocabulary: usize) -> Result<TokEnv, Model
     let size = u32::try_from(vocabulary).expect("ids have 32 bits");
     let trie = TokTrie::from(&TokRxInfo::new(size, end), &tokens).with_eos_tokens(&ends);
     Ok(Arc::new(ApproximateTokEnv::new(trie)))
+}
+
+/// What is wrong with a form, without where in the grammar that nobody wrote.
+fn without_place(message: &str) -> &str {
+    let line = message.lines().next().unwrap_or_default();
+    line.strip_prefix("at ").and_then(|rest| rest.split_once("): ")).map_or(line, |(_, reason)| reason)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
