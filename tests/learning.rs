@@ -1,5 +1,4 @@
-//! Recipes of red teaming, judges, rules, societies, interpretability and release, as a person runs them: what each expects
-//! holds, and its null version (labels by the dice, another text, an untrained candidate) fails the lines that matter.
+//! Recipes as a person runs them: what each expects holds, and its null version (labels by the dice, another text, an untrained candidate) fails the lines that matter.
 
 use std::fs;
 use std::path::Path;
@@ -101,10 +100,27 @@ fn advice_lifts_a_judge_who_knows_less() {
 }
 
 #[test]
-fn what_is_read_inside_holds_together() {
-    let folder = clone();
-    let (code, said) = run(folder.path(), "inside", None);
-    assert_eq!(code, Some(0), "{said}");
+fn reward_models_rank_what_they_have_not_seen() {
+    learns("rewards", "judge=chance", &["compared.ranked.lower95 > 0.6", "compared.team.lower95 > 0.6"]);
+}
+
+#[test]
+fn a_bound_on_cost_binds() {
+    learns("safe", "budget=1000", &["bound.cost.upper95 < start.cost.lower95", "bound.cost.upper95 < loose.cost.lower95"]);
+}
+
+#[test]
+fn comparisons_asked_on_the_way_teach() {
+    learns("feedback_loop", "labels=dice", &["after.gold.lower95 > start.gold.upper95"]);
+}
+
+#[test]
+fn recipes_that_hold_their_null_beside_them_hold() {
+    for recipe in ["inside", "selfplay", "active", "online"] {
+        let folder = clone();
+        let (code, said) = run(folder.path(), recipe, None);
+        assert_eq!(code, Some(0), "{recipe}: {said}");
+    }
 }
 
 #[test]
