@@ -1,4 +1,5 @@
-//! Recipes as a person runs them: what each expects holds, and its null version (labels by the dice, another text, an untrained candidate) fails the lines that matter.
+//! Recipes as a person runs them: what each expects holds, and its null version (labels by the dice, another text, an
+//! untrained candidate) fails the lines that matter.
 
 use std::fs;
 use std::path::Path;
