@@ -146,14 +146,11 @@ impl<'a> Elaborator<'a> {
         let given = |name: &Arc<str>| matched.rest.get(&param.name.text).is_some_and(|given| given.iter().any(|(n, _)| n == name));
         let given: Vec<_> = all.iter().filter(|(name, _)| given(name)).cloned().collect();
         self.refuse_idle(&declared, &given)?;
-        let off = |head: &str| all.iter().any(|(n, value)| **n == *head && value.as_constant() == Some(Cell::None));
+        let off = |name: &str| all.iter().all(|(n, value)| **n != *name || value.as_constant() == Some(Cell::None));
         for (name, value) in &all {
             // an option that is off takes those that belong to it along: the call is as if it had never been declared
             let leads = declared.iter().any(|field| head_of(&declared, &field.name.text).as_ref() == Some(name));
-            if (leads && off(name))
-                || (is_none(declared.iter().find(|f| f.name.text == *name).and_then(|f| f.default)) && off(name))
-                || head_of(&declared, name).is_some_and(|head| off(&head))
-            {
+            if (leads && off(name)) || head_of(&declared, name).is_some_and(|head| off(&head)) {
                 continue;
             }
             let (name, value) = (name.clone(), value.clone());
@@ -163,7 +160,7 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 
-    /// Every field of an options record: given, else declared default, else `none`.
+    /// Every field of an options record: given, else declared default, else `none`; without those that [`is_none`] leaves out.
     pub fn all_options(
         &mut self,
         param: &'a Binder,
@@ -185,7 +182,9 @@ impl<'a> Elaborator<'a> {
                 (None, Some(default)) => self.option(field, &Given::Written(default), &Scope { module: home, ..inner.clone() })?,
                 (None, None) => self.limited(Typed::constant(Type::Unknown, Cell::None, field.name.span), &field.name.text),
             };
-            result.push((field.name.text.clone(), value));
+            if !is_none(field.default) || value.as_constant() != Some(Cell::None) {
+                result.push((field.name.text.clone(), value));
+            }
         }
         Ok(result)
     }
@@ -441,7 +440,7 @@ fn key(call: &StageCall) -> String {
 
 /// Whether a default is the word `none`. What has such a default is no part of a call while it is `none`, so that calls
 /// from before it was declared keep their fingerprints.
-pub(super) fn is_none(default: Option<&crate::syntax::tree::Expr>) -> bool {
+fn is_none(default: Option<&crate::syntax::tree::Expr>) -> bool {
     default.is_some_and(|default| matches!(&default.kind, crate::syntax::tree::ExprKind::Name(name) if &*name.text == "none"))
 }
 

@@ -7,13 +7,11 @@ use crate::formula::expr::{Axis, Expr as Core, Formula, Kind};
 use crate::formula::words;
 use crate::syntax::span::Span;
 use crate::syntax::tree::{Binder, Expr, ExprKind, Signature, TypeExpr, TypeKind};
-use crate::value::Cell;
 
 use super::arguments::{Given, Matched};
 use super::elaborate::{Elaborator, Outcome, Refused};
 use super::mistake::Mistake;
-use super::primitive::is_none;
-use super::resolve::{Generics, Resolver};
+use super::resolve::Generics;
 use super::scope::Scope;
 use super::types::Type;
 use super::value::{Typed, Value};
@@ -35,7 +33,7 @@ impl<'a> Elaborator<'a> {
                 continue;
             }
             let value = if param.rest {
-                self.options_of_word(param, matched, scope, &inner).map(|fields| {
+                self.all_options(param, 0, matched, scope, &inner).map(|fields| {
                     let ty = Type::Record(fields.iter().map(|(n, v)| (n.clone(), v.ty.clone())).collect());
                     Typed { ty, value: Value::Record(fields), span }
                 })
@@ -65,23 +63,6 @@ impl<'a> Elaborator<'a> {
                 Ok(Typed { ty, value: Value::Formula(Arc::new(Core { span, kind: Kind::Over { word, args: formulas, axis } })), span })
             }
         }
-    }
-
-    /// Every option but those that are off, as with a primitive's.
-    fn options_of_word(
-        &mut self,
-        param: &'a Binder,
-        matched: &Matched<'a>,
-        scope: &Scope<'a>,
-        inner: &Scope<'a>,
-    ) -> Outcome<Vec<(Arc<str>, Typed)>> {
-        let generics = Generics::new();
-        let resolver = Resolver { library: self.library, module: 0, generics: &generics };
-        let declared = param.ty.as_ref().and_then(|ty| resolver.options(ty)).map(|(_, fields)| fields).unwrap_or_default();
-        let mut all = self.all_options(param, 0, matched, scope, inner)?;
-        let can_be_off = |name: &Arc<str>| is_none(declared.iter().find(|f| f.name.text == *name).and_then(|f| f.default));
-        all.retain(|(name, value)| value.as_constant() != Some(Cell::None) || !can_be_off(name));
-        Ok(all)
     }
 
     fn axis(&mut self, param: &'a Binder, matched: &Matched<'a>, scope: &Scope<'a>) -> Outcome<Axis> {
