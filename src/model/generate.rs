@@ -125,8 +125,7 @@ impl Engine {
         self.check_requests(net, requests)?;
         self.check_lengths(net, requests.iter().map(|request| request.prompt.len() + sampling.max_tokens))?;
         let formed = extras.forms.iter().any(Option::is_some);
-        let vocabulary = self.spec(net).vocabulary;
-        let guides = if formed { Some(Guides::new(self.tokenizer(net), vocabulary)?) } else { None };
+        let guides = formed.then(|| Guides::new(self.tokenizer(net), self.spec(net).vocabulary)).transpose()?;
         let longest = requests.iter().map(|r| r.prompt.len()).max().unwrap_or(0);
         let (slots, rows) = self.cache_size(self.spec(net), requests, sampling.max_tokens);
         let spec = self.spec(net).clone();

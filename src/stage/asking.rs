@@ -31,14 +31,9 @@ impl Asking {
     }
 }
 
-/// Adds what a word asks of a network.
-pub(super) fn ask(want: &mut Want, word: &str) {
-    match word {
-        "logp" => want.logp = true,
-        "entropy" => want.entropy = true,
-        "value" => want.value = true,
-        _ => want.score = true,
-    }
+/// What a word asks of a network: `score` and `scores` ask the same.
+pub(super) fn want_of(word: &str) -> Want {
+    Want { logp: word == "logp", entropy: word == "entropy", value: word == "value", score: word.starts_with("score") }
 }
 
 /// The two networks of a leaf that compares them, and what each reads of some rows.

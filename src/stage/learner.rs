@@ -21,7 +21,7 @@ use crate::formula::shape::Under;
 use crate::model::{AdamStep, Adapter, Engine, Head, NetId, Network, Pass, TokenSequence, Tokenizer, Want};
 use crate::value::{Cell, Table};
 
-use super::asking::{Asking, Comparing, Known, ask, coefficients, take_apart};
+use super::asking::{Asking, Comparing, Known, coefficients, take_apart, want_of};
 use super::context::Context;
 use super::failure::Failure;
 use super::options::Options;
@@ -164,9 +164,8 @@ impl<'c> Learner<'c> {
     pub fn look_ahead(&mut self) {
         let leaves = self.compiled.sources[0].leaves();
         let expected = |member: &Member| {
-            let mut want = Want::default();
-            leaves.iter().filter(|leaf| leaf.network == member.asked && leaf.other.is_none()).for_each(|leaf| ask(&mut want, leaf.word));
-            (member.net, want)
+            let own = leaves.iter().filter(|leaf| leaf.network == member.asked && leaf.other.is_none());
+            (member.net, own.fold(Want::default(), |want, leaf| want.and(want_of(leaf.word))))
         };
         self.service.ahead.expect(self.members.iter().map(expected).collect());
     }
@@ -447,7 +446,7 @@ impl<'c> Learner<'c> {
                     kind
                 }
             };
-            ask(&mut askings[place].want, leaf.word);
+            askings[place].want = askings[place].want.and(want_of(leaf.word));
             askings[place].places.push((at, kind));
         }
         Ok(askings)

@@ -15,6 +15,7 @@ use crate::value::statistics::mean;
 use crate::value::{Cell, Completion, Dialogue, Role, Sequence, Turn};
 
 use super::ahead::Ahead;
+use super::asking::want_of;
 use super::context::{Artifact, Context};
 use super::failure::Failure;
 use super::inside;
@@ -232,12 +233,7 @@ impl<'c> Service<'c> {
             return rows.iter().map(|row| self.inside(net, call, row)).collect();
         }
         let sequences = rows.iter().map(|row| self.sequence(&row[0])).collect::<Result<Vec<_>, _>>()?;
-        let want = Want {
-            logp: call.word == "logp",
-            entropy: call.word == "entropy",
-            value: call.word == "value",
-            score: call.word.starts_with("score"),
-        };
+        let want = want_of(call.word);
         let temperature = self.temperature;
         let read = match call.when {
             When::Now => self.engine()?.readout(net, &sequences, want, temperature)?,
