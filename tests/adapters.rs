@@ -21,12 +21,14 @@ recipe small {
     tuned   = sft(base, told.best(by: .reward), lr: 1e-2, epochs: 4, ...slow)
     rm      = reward_model(tuned, told.pairs(by: .reward), lr: 1e-3, lora_scale: root, lora_targets: [q_proj, v_proj], ...slow)
     direct  = dpo(tuned, told.pairs(by: .reward), lr: 1e-2, epochs: STEPS, lora_magnitude: true, ...slow)
-    policy  = ppo(tuned, prompts, reward: rm, lr: 1e-3, steps: 3, max_tokens: 8, ...slow)
+    frugal  = dpo(tuned.quantise(format: int8), told.pairs(by: .reward), lr: 1e-2, ...slow)
+    policy  = ppo(tuned.quantise(), prompts, reward: rm, lr: 1e-3, steps: 3, max_tokens: 8, ...slow)
 
     export direct to "out/direct"
     export direct.adapter() to "out/adapter"
     export tuned to "out/tuned"
     export rm.adapter() to "out/rm"
+    export frugal to "out/frugal"
     export policy to "out/policy"
 }
 "#;
@@ -66,7 +68,7 @@ fn said(folder: &Path, arguments: &[&str]) -> String {
 }
 
 fn exported(folder: &Path) -> Vec<Vec<u8>> {
-    let files = ["direct/model", "tuned/model", "policy/model", "adapter/adapter_model", "rm/adapter_model"];
+    let files = ["direct/model", "tuned/model", "frugal/model", "policy/model", "adapter/adapter_model", "rm/adapter_model"];
     files.map(|file| fs::read(folder.join(format!("out/{file}.safetensors"))).expect("exported")).to_vec()
 }
 

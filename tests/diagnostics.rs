@@ -181,6 +181,7 @@ const CASES: &[(&str, &str, Setup)] = &[
     ("model::direction", "…… x = base.steer(rows, direction: [1, 2])", Folder::all),
     ("model::too_long", "…… x = rows.with(y: base.sample(\"w5\"))", Folder::gpt2),
     ("model::no_projection", "…… x = base.dpo(rows, lora: 2, lora_targets: [gate_proj], steps: 1)", Folder::gpt2),
+    ("model::blocks", "…… x = base.quantise().dpo(rows)", Folder::all),
     ("model::no_gguf", "x = load_model(\"model\")\n    export x to \"x.gguf\"", |f| {
         f.model();
         f.json("model/tokenizer.json", |file| file["pre_tokenizer"] = json!({ "type": "WhitespaceSplit" }));

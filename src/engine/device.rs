@@ -167,6 +167,12 @@ pub trait Device: Send + fmt::Debug {
     /// When the device is lost.
     fn read_f32(&mut self, view: View) -> Result<Vec<f32>, EngineError>;
 
+    /// The words of a view.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn read_u32(&mut self, view: View) -> Result<Vec<u32>, EngineError>;
+
     /// Runs every step in order.
     ///
     /// # Errors
@@ -195,6 +201,16 @@ pub trait Device: Send + fmt::Debug {
     fn load(&mut self, data: &[f32], rows: usize, cols: usize) -> Result<View, EngineError> {
         let view = View::new(self.alloc(rows * cols)?, rows, cols);
         self.write_f32(view, data)?;
+        Ok(view)
+    }
+
+    /// The same of words.
+    ///
+    /// # Errors
+    /// As [`Device::alloc`].
+    fn load_words(&mut self, data: &[u32], rows: usize, cols: usize) -> Result<View, EngineError> {
+        let view = View::new(self.alloc(rows * cols)?, rows, cols);
+        self.write_u32(view, data)?;
         Ok(view)
     }
 }

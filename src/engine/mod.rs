@@ -7,6 +7,7 @@
 //! **Invariant:** same recording, same device: same bits. On `cpu` the number of threads changes nothing either.
 
 pub mod arena;
+pub mod blocks;
 pub mod cpu;
 mod device;
 pub mod gpu;
@@ -18,6 +19,7 @@ pub mod probe;
 pub mod recording;
 
 pub use arena::Arena;
+pub use blocks::BlockFormat;
 pub use device::{BufferId, Device, DeviceInfo, DeviceKind, EngineError, MemoryUse, Precision, View};
 pub use grad::{Gradients, backward};
 pub use op::{OPS, Op};

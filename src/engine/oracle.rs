@@ -117,6 +117,10 @@ impl<T: OracleNumber> Device for OracleDevice<T> {
         Ok(self.read(view).iter().map(|x| x.wide() as f32).collect())
     }
 
+    fn read_u32(&mut self, view: View) -> Result<Vec<u32>, EngineError> {
+        Ok(self.buffers[&view.buffer].words[view.range()].to_vec())
+    }
+
     fn run(&mut self, recording: &Recording) -> Result<(), EngineError> {
         for step in &recording.steps {
             self.step(step);

@@ -1,5 +1,5 @@
 //! A network on disk: a folder with `config.json`, `model.safetensors` and `tokenizer.json` as `transformers` has it,
-//! and an `align.json` that names the head where it is not the language head.
+//! and an `align.json` that names the head where it is not the language head, and the blocks in which weights are held.
 
 use std::borrow::Cow;
 use std::fs;
@@ -16,6 +16,8 @@ use super::gguf::Gguf;
 use super::shards::Index;
 use super::tensorfile::{TensorFile, write_tensors_as};
 use super::tokenizer_files::{bytes, outgoing};
+use crate::engine::BlockFormat;
+
 use super::{Adapter, Head, ModelError, ModelSpec, Numbers, Parameter, Stored, Tensors, Tokenizer};
 
 /// Where a network's numbers are.
@@ -36,6 +38,9 @@ pub struct Network {
     pub tokenizer: Arc<Tokenizer>,
     /// Beside the weights, when there are any. What is written has them merged in.
     pub adapter: Option<Arc<Adapter>>,
+    /// How the engine holds the weights of the blocks' projections, which are numbers of this format and stay as they are:
+    /// see [`Network::quantised`].
+    pub blocks: Option<BlockFormat>,
     /// `config.json` as it was read, to be written again.
     pub(super) config: Arc<Map<String, Value>>,
 }
@@ -64,15 +69,15 @@ impl Network {
         let (folder, files, index) = locate(path)?;
         let config = Config::read(&folder.join("config.json"))?;
         let mut spec = ModelSpec::from_config(&config)?;
-        let head;
-        (head, spec.scores) = head_of(&folder, &config, &spec)?;
+        let (head, blocks);
+        (head, spec.scores, blocks) = said_of(&folder, &config, &spec)?;
         let mut tensors = TensorFile::open(&files)?;
         index.iter().try_for_each(|index| index.check(&tensors))?;
         tensors.complete_names(&spec.family.names);
         check_tensors(&spec, head, &tensors)?;
         let tokenizer = Arc::new(Tokenizer::read(&folder, &spec)?);
         let weights = Weights::OnDisk(Arc::new(tensors));
-        Ok(Self { spec, head, weights, tokenizer, adapter: None, config: Arc::new(config.object) })
+        Ok(Self { spec, head, weights, tokenizer, adapter: None, blocks, config: Arc::new(config.object) })
     }
 
     /// The same of a folder whose weights need not be there: what the network is and how it reads text, no numbers.
@@ -83,11 +88,11 @@ impl Network {
         need(folder, "config.json")?;
         let config = Config::read(&folder.join("config.json"))?;
         let mut spec = ModelSpec::from_config(&config)?;
-        let head;
-        (head, spec.scores) = head_of(folder, &config, &spec)?;
+        let (head, blocks);
+        (head, spec.scores, blocks) = said_of(folder, &config, &spec)?;
         let tokenizer = Arc::new(Tokenizer::read(folder, &spec)?);
         let weights = Weights::InMemory(Vec::new());
-        Ok(Self { spec, head, weights, tokenizer, adapter: None, config: Arc::new(config.object) })
+        Ok(Self { spec, head, weights, tokenizer, adapter: None, blocks, config: Arc::new(config.object) })
     }
 
     fn from_gguf(path: &Path) -> Result<Self, ModelError> {
@@ -101,7 +106,7 @@ impl Network {
         let tokenizer = Tokenizer::from_files(files.map(|(name, text)| (name, text.into_bytes().into())).to_vec(), path, &spec)?;
         let weights = Weights::OnDisk(Arc::new(gguf));
         let (tokenizer, config) = (Arc::new(tokenizer), Arc::new(config.object));
-        Ok(Self { spec, head: Head::Language, weights, tokenizer, adapter: None, config })
+        Ok(Self { spec, head: Head::Language, weights, tokenizer, adapter: None, blocks: None, config })
     }
 
     /// Every tensor of the network, in the order in which the engine holds them.
@@ -196,7 +201,12 @@ impl Network {
             (_, HeadStart::Kept) => weights.extend(old),
         }
         let spec = ModelSpec { scores, ..self.spec.clone() };
-        Ok(Self { spec, head, weights: Weights::InMemory(weights), adapter: None, ..self.clone() })
+        Ok(Self { spec, head, weights: Weights::InMemory(weights), adapter: None, blocks: self.lasting_blocks(), ..self.clone() })
+    }
+
+    /// The format that the numbers still have once adapters are merged in.
+    fn lasting_blocks(&self) -> Option<BlockFormat> {
+        self.blocks.filter(|_| self.adapter.is_none())
     }
 
     pub(super) fn is_head(&self, parameter: &Parameter) -> bool {
@@ -219,10 +229,14 @@ impl Network {
         for (name, bytes) in outgoing(&self.tokenizer, &self.spec) {
             write(name, &bytes)?;
         }
-        if self.head != Head::Language {
+        let blocks = self.lasting_blocks().filter(|_| form == Numbers::F32);
+        if self.head != Head::Language || blocks.is_some() {
             let mut said = json!({ "head": self.head.word() });
             if self.spec.scores > 1 {
                 said["members"] = json!(self.spec.scores);
+            }
+            if let Some(format) = blocks {
+                said["blocks"] = json!(format.word());
             }
             write("align.json", &bytes(&said))?;
         }
@@ -313,16 +327,19 @@ pub fn gguf_at(path: &Path) -> Option<PathBuf> {
     found.next().filter(|_| found.next().is_none())
 }
 
-/// The folder of a network, the files that hold its tensors, and their index where they are several.
-/// What the network at a path is, without its tokenizer and weights.
-pub(super) fn spec_at(path: &Path) -> Result<ModelSpec, ModelError> {
-    match gguf_at(path) {
-        Some(file) => ModelSpec::from_config(&Config::new(&file, Gguf::open(&file)?.config()?)),
-        None if path.is_dir() => ModelSpec::read(&path.join("config.json")),
-        None => ModelSpec::read(&locate(path)?.0.join("config.json")),
+/// What the network at a path is, without its tokenizer and weights, and how its projections are held.
+pub(super) fn described_at(path: &Path) -> Result<(ModelSpec, Option<BlockFormat>), ModelError> {
+    if let Some(file) = gguf_at(path) {
+        return Ok((ModelSpec::from_config(&Config::new(&file, Gguf::open(&file)?.config()?))?, None));
     }
+    let folder = if path.is_dir() { path.to_owned() } else { locate(path)?.0 };
+    let config = Config::read(&folder.join("config.json"))?;
+    let spec = ModelSpec::from_config(&config)?;
+    let (_, _, blocks) = said_of(&folder, &config, &spec)?;
+    Ok((spec, blocks))
 }
 
+/// The folder of a network, the files that hold its tensors, and their index where they are several.
 fn locate(path: &Path) -> Result<(PathBuf, Vec<PathBuf>, Option<Index>), ModelError> {
     let unreadable = |e: std::io::Error| ModelError::unreadable(path, &e);
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
@@ -347,8 +364,9 @@ fn need(folder: &Path, missing: &'static str) -> Result<(), ModelError> {
     }
 }
 
-/// `align.json` decides; without it, the class in `architectures`. And how many scores there are.
-fn head_of(folder: &Path, config: &Config, spec: &ModelSpec) -> Result<(Head, usize), ModelError> {
+/// The head: `align.json` decides; without it, the class in `architectures`. How many scores there are, and the format in
+/// which the engine holds projections.
+fn said_of(folder: &Path, config: &Config, spec: &ModelSpec) -> Result<(Head, usize, Option<BlockFormat>), ModelError> {
     let path = folder.join("align.json");
     if path.exists() {
         let said = Config::read(&path)?;
@@ -359,15 +377,22 @@ fn head_of(folder: &Path, config: &Config, spec: &ModelSpec) -> Result<(Head, us
                 None => return Err(said.wrong("members", "expected a count")),
             },
         };
+        let blocks = match said.field("blocks") {
+            None => None,
+            Some(word) => match word.as_str().and_then(BlockFormat::of) {
+                None => return Err(said.wrong("blocks", "expected `int8` or `nf4`")),
+                format => format,
+            },
+        };
         return match said.text("head") {
-            Some("language") => Ok((Head::Language, 1)),
-            Some("score") => Ok((Head::Score, members)),
-            Some("value") => Ok((Head::Value, 1)),
+            Some("language") => Ok((Head::Language, 1, blocks)),
+            Some("score") => Ok((Head::Score, members, blocks)),
+            Some("value") => Ok((Head::Value, 1, blocks)),
             _ => Err(said.wrong("head", "expected `language`, `score` or `value`")),
         };
     }
     let class = config.field("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
-    Ok((if class == Some(spec.family.score_class) { Head::Score } else { Head::Language }, 1))
+    Ok((if class == Some(spec.family.score_class) { Head::Score } else { Head::Language }, 1, None))
 }
 
 /// Every parameter is there with its shape, and nothing else is that a network could need.

@@ -25,6 +25,10 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     ("align::model::other_base", "An adapter is a difference to the weights it was trained beside, and means nothing beside others."),
     ("align::model::no_projection", "Adapters were asked for of a projection that this kind of network does not have."),
+    (
+        "align::model::blocks",
+        "Weights in blocks of few bits stay as they are: what learns beside them is an adapter, and not one that learns the lengths of rows.",
+    ),
     ("align::model::config", "A field of `config.json` is missing or has a value that no network can have."),
     ("align::model::unsupported_family", "`config.json` names a kind of network that align does not know."),
     (
@@ -118,6 +122,8 @@ pub enum ModelError {
     Encode { reason: String },
     #[error("the tokenizer gives token {id}, and the network knows tokens 0 to {}", vocabulary - 1)]
     TokenOutside { id: u32, vocabulary: usize },
+    #[error("weights in {format} blocks {}", if *magnitude { "have no lengths that could be learnt" } else { "cannot be trained" })]
+    Blocks { format: &'static str, magnitude: bool },
     #[error("the network has a {found} head where a {expected} head is needed")]
     WrongHead { expected: &'static str, found: &'static str },
     #[error("{what} {asked} is asked for, and the network's last is {most}")]
@@ -167,6 +173,7 @@ impl ModelError {
             Self::NotAnAdapter { .. } => "align::model::not_an_adapter",
             Self::OtherBase { .. } => "align::model::other_base",
             Self::NoProjection { .. } => "align::model::no_projection",
+            Self::Blocks { .. } => "align::model::blocks",
             Self::Config { .. } => "align::model::config",
             Self::UnsupportedFamily { .. } => "align::model::unsupported_family",
             Self::UnsupportedFeature { .. } => "align::model::unsupported_feature",
@@ -216,6 +223,8 @@ impl ModelError {
             }
             Self::OtherBase { .. } => Some("give `load_model` the model from which the adapter was trained".into()),
             Self::NoProjection { .. } => Some("leave it out of `lora_targets`".into()),
+            Self::Blocks { magnitude: true, .. } => Some("leave `lora_magnitude` out".into()),
+            Self::Blocks { .. } => Some("train adapters beside them: add `lora: 16`".into()),
             Self::NotANetwork { .. } => Some(
                 "a network is a folder with `config.json`, `model.safetensors` and `tokenizer.json`, as `transformers` saves it, or one `.gguf` file".into(),
             ),

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::engine::BlockFormat;
+
 use super::adapter::Site;
-use super::checkpoint::spec_at;
+use super::checkpoint::described_at;
 use super::generate::CACHED_WORDS;
 use super::pass::activation_bytes;
 use super::session::Budget;
@@ -28,6 +30,12 @@ pub struct NetworkSize {
     pub block: u64,
     /// Numbers of adapters of rank 1 beside every projection.
     pub rank_one: u64,
+    /// Weights of its blocks' projections.
+    pub projected: u64,
+    /// Bytes that these take in each of [`BlockFormat::ALL`].
+    pub in_blocks: [u64; 2],
+    /// The format in which they are held.
+    pub blocks: Option<BlockFormat>,
     /// Bytes of a token's keys and values.
     pub cached: u64,
     /// Rows of a batch of [`Budget::default`] that goes forward and backward.
@@ -39,12 +47,17 @@ impl NetworkSize {
     pub fn of(spec: &ModelSpec, head: Head) -> Self {
         let parameters = spec.parameters(head);
         let one_block = ModelSpec { layers: 1, ..spec.clone() };
-        let rank_one = Site::all(spec, &parameters).iter().map(|(_, at)| parameters[*at].shape.iter().sum::<usize>()).sum::<usize>();
+        let shapes: Vec<&[usize]> = Site::all(spec, &parameters).iter().map(|(_, at)| &parameters[*at].shape[..]).collect();
+        let rank_one = shapes.iter().flat_map(|shape| *shape).sum::<usize>();
+        let words = |format: BlockFormat| shapes.iter().map(|shape| shape[0] * format.words(shape[1])).sum::<usize>();
         Self {
             parameters: spec.parameter_count(head) as u64,
             kept: activation_bytes(spec, 1),
             block: activation_bytes(&one_block, 1),
             rank_one: rank_one as u64,
+            projected: shapes.iter().map(|shape| shape.iter().product::<usize>()).sum::<usize>() as u64,
+            in_blocks: BlockFormat::ALL.map(|format| 4 * words(format) as u64),
+            blocks: None,
             cached: 8 * (spec.layers * spec.kv_heads * spec.head_dim) as u64,
             rows: Budget::default().kept_rows(spec) as u64,
         }
@@ -52,12 +65,28 @@ impl NetworkSize {
 
     /// The sizes of the language model at a path, read from its header; `None` where there is none that can be read.
     pub fn at(path: &Path) -> Option<Self> {
-        Some(Self::of(&spec_at(path).ok()?, Head::Language))
+        let (spec, blocks) = described_at(path).ok()?;
+        Some(Self { blocks, ..Self::of(&spec, Head::Language) })
+    }
+
+    /// The same network with its projections held in blocks.
+    #[must_use]
+    pub fn quantised(self, format: BlockFormat) -> Self {
+        Self { blocks: Some(format), ..self }
+    }
+
+    /// The same network with every weight as it is, as what was trained beside it is handed on.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { blocks: None, ..self }
     }
 
     /// Bytes of weights that are only read.
     pub fn frozen(self) -> u64 {
-        FROZEN * self.parameters
+        match self.blocks {
+            Some(format) => FROZEN * (self.parameters - self.projected) + self.in_blocks[format as usize],
+            None => FROZEN * self.parameters,
+        }
     }
 
     /// Bytes of what learns: adapters of a rank, or every weight, with gradients and moments.
@@ -84,7 +113,9 @@ impl NetworkSize {
     pub fn sampling(self, count: u64, tokens: u64) -> u64 {
         let budget = Budget::default();
         let cache = (self.cached * tokens * count.min(budget.slots as u64)).min(budget.cache_bytes);
-        let packed = if self.parameters > CACHED_WORDS as u64 { 2 } else { 4 } * self.parameters;
+        // weights in blocks have no packed copy
+        let copied = self.parameters - self.blocks.map_or(0, |_| self.projected);
+        let packed = if copied > CACHED_WORDS as u64 { 2 } else { 4 } * copied;
         cache + packed + self.reading(budget.rows as u64)
     }
 }

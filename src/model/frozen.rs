@@ -25,17 +25,22 @@ struct Held {
 }
 
 impl Frozen {
-    /// The tensor (rows, cols) of these numbers: the one that is there, or a new one.
+    /// The tensor (rows, cols) of these words: the one that is there, or a new one, which `load` makes.
     ///
     /// # Errors
     /// When the device has no room.
-    pub(super) fn hold(&mut self, device: &mut dyn Device, (rows, cols): (usize, usize), numbers: &[f32]) -> Result<View, EngineError> {
-        let content = (rows, cols, *blake3::hash(bytemuck::cast_slice(numbers)).as_bytes());
+    pub(super) fn hold(
+        &mut self,
+        (rows, cols): (usize, usize),
+        words: &[u8],
+        load: impl FnOnce() -> Result<View, EngineError>,
+    ) -> Result<View, EngineError> {
+        let content = (rows, cols, *blake3::hash(words).as_bytes());
         if let Some(held) = self.held.get_mut(&content) {
             held.readers += 1;
             return Ok(held.view);
         }
-        let view = device.load(numbers, rows, cols)?;
+        let view = load()?;
         self.held.insert(content, Held { view, readers: 1 });
         self.of.insert(view.buffer, content);
         Ok(view)

@@ -158,11 +158,13 @@ impl Engine {
 
     /// Tells the device that the network stays as it is while it samples.
     fn freeze(&mut self, net: NetId) -> Result<(), ModelError> {
-        let Loaded { views, tensors, .. } = self.loaded(net);
+        let Loaded { views, tensors, in_blocks, .. } = self.loaded(net);
         let is_factor = |view: &View| {
             view.rows > 1 && view.cols > 1 && (*view != tensors.embedding || *view == tensors.head) && tensors.positions != Some(*view)
         };
-        let weights: Vec<View> = views.iter().copied().filter(is_factor).collect();
+        // a weight in blocks is read from them: a copy would be larger
+        let plain = views.iter().enumerate().filter(|(at, _)| !in_blocks.contains(at)).map(|(_, view)| *view);
+        let weights: Vec<View> = plain.filter(is_factor).collect();
         let words: usize = weights.iter().map(|view| view.words()).sum();
         let precision = if words > CACHED_WORDS { Precision::Half } else { Precision::Single };
         Ok(self.device.freeze(&weights, precision)?)

@@ -25,6 +25,7 @@ mod layout;
 mod optimiser;
 mod pass;
 mod peft;
+mod quantise;
 mod readout;
 mod rope;
 mod sampling;
@@ -42,6 +43,7 @@ mod tokenizer_files;
 mod tokens;
 mod transformer;
 
+pub use crate::engine::BlockFormat;
 pub use adapter::{Adapter, AdapterSpec, Site, Target};
 pub use checkpoint::{HeadStart, Network, Weights, gguf_at};
 pub use divergence::Sides;

@@ -3,10 +3,11 @@
 //! One step of any objective is `forward` (keeps activations, returns numbers), the objective on the host, `backward`
 //! (takes the objective's derivatives), `update`. Frozen networks answer through `readout`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use crate::engine::{Arena, BufferId, Device, DeviceInfo, Gradients, MemoryUse, View};
+use crate::engine::{Arena, BlockFormat, BufferId, Device, DeviceInfo, Gradients, MemoryUse, View};
 
 use super::frozen::Frozen;
 use super::pass::activation_bytes;
@@ -79,6 +80,8 @@ pub(super) struct Loaded {
     /// The network's own tensors, then its adapter's.
     pub parameters: Vec<Parameter>,
     pub views: Vec<View>,
+    /// Places of those whose words are blocks.
+    pub in_blocks: BTreeSet<usize>,
     pub tensors: Tensors,
     /// For as many positions as were needed so far.
     pub tables: Tables,
@@ -168,10 +171,17 @@ impl Engine {
         let adapter = network.adapter.as_deref();
         let own = network.parameters();
         let learnt = |p: &Parameter| learns.of(network, p);
+        let blocked = network.blocked(&own);
+        let in_blocks: BTreeSet<usize> = blocked.iter().map(|(_, at)| *at).collect();
+        network.check_learning(learns)?;
         // files may hold tensors in another order
         let mut placed: Vec<(usize, View)> = Vec::with_capacity(own.len());
         let read = network.each_tensor(|index, numbers| {
-            placed.push((index, self.place(&own[index], numbers, learnt(&own[index]))?));
+            let view = match network.blocks.filter(|_| in_blocks.contains(&index)) {
+                Some(format) => self.place_blocks(&own[index], numbers, format)?,
+                None => self.place(&own[index], numbers, learnt(&own[index]))?,
+            };
+            placed.push((index, view));
             Ok(())
         });
         placed.sort_unstable_by_key(|(index, _)| *index);
@@ -185,8 +195,9 @@ impl Engine {
         let training = if learns != Learns::Nothing { Some(self.training(parts)?) } else { None };
         let mut tensors = Tensors::new(&network.spec, network.head, &parts.views[..own.len()]);
         adapt(&mut tensors, adapter, &parts.views[own.len()..]);
+        network.blocks.iter().for_each(|format| blocked.iter().for_each(|(site, _)| tensors.in_blocks(*site, *format)));
         let Parts { parameters, views, .. } = std::mem::take(parts);
-        Ok(Loaded { network: network.without_weights(), parameters, views, tensors, tables: Tables::default(), training })
+        Ok(Loaded { network: network.without_weights(), parameters, views, in_blocks, tensors, tables: Tables::default(), training })
     }
 
     /// Puts a tensor on the device: for good where it is learnt, shared where it is only read.
@@ -202,8 +213,15 @@ impl Engine {
         let (rows, cols) = matrix(parameter);
         Ok(match learnt {
             true => self.device.load(numbers, rows, cols)?,
-            false => self.frozen.hold(&mut *self.device, (rows, cols), numbers)?,
+            false => self.frozen.hold((rows, cols), bytemuck::cast_slice(numbers), || self.device.load(numbers, rows, cols))?,
         })
+    }
+
+    /// Puts a weight that is only read on the device, in blocks.
+    fn place_blocks(&mut self, parameter: &Parameter, numbers: &[f32], format: BlockFormat) -> Result<View, ModelError> {
+        let (rows, cols) = matrix(parameter);
+        let (words, cols) = (format.encode(numbers, cols), format.words(cols));
+        Ok(self.frozen.hold((rows, cols), bytemuck::cast_slice(&words), || self.device.load_words(&words, rows, cols))?)
     }
 
     fn training(&mut self, parts: &mut Parts) -> Result<Training, ModelError> {
@@ -275,7 +293,16 @@ impl Engine {
     /// # Errors
     /// When the device is lost.
     pub fn network(&mut self, net: NetId) -> Result<Network, ModelError> {
-        let mut weights: Vec<Arc<[f32]>> = self.read_all(|loaded| &loaded.views, net)?.into_iter().map(Arc::from).collect();
+        let Loaded { network, parameters, views, in_blocks, .. } = self.loaded(net);
+        let format = |at: usize| network.blocks.filter(|_| in_blocks.contains(&at));
+        let held = views.iter().enumerate().map(|(at, view)| (*view, format(at), matrix(&parameters[at]).1));
+        let mut weights: Vec<Arc<[f32]>> = Vec::with_capacity(views.len());
+        for (view, format, cols) in held.collect::<Vec<_>>() {
+            weights.push(match format {
+                Some(format) => format.decode_all(&self.device.read_u32(view)?, cols).into(),
+                None => self.device.read_f32(view)?.into(),
+            });
+        }
         let network = &self.loaded(net).network;
         let numbers = weights.split_off(network.parameters().len());
         let adapter = network.adapter.as_ref().map(|adapter| Arc::new(adapter.with_numbers(numbers)));

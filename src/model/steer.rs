@@ -46,7 +46,7 @@ impl Network {
             weights[index] = numbers.into();
             Ok(())
         })?;
-        Ok(Self { adapter: None, ..self.with_weights(weights) })
+        Ok(Self { adapter: None, blocks: None, ..self.with_weights(weights) })
     }
 }
 

@@ -13,7 +13,7 @@
 
 use crate::engine::op::attention::Params as Heads;
 use crate::engine::op::rms_norm::Params as Rms;
-use crate::engine::{Indices, Recorder, View};
+use crate::engine::{BlockFormat, Indices, Recorder, View};
 
 use super::family::{Activation, NormKind};
 use super::tokens::Tokens;
@@ -23,6 +23,8 @@ use super::{Head, ModelSpec, Site, Target};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Projection {
     weight: View,
+    /// Where the weight's words are blocks.
+    blocks: Option<BlockFormat>,
     bias: Option<View>,
     adapter: Option<LowRank>,
 }
@@ -105,8 +107,17 @@ impl Tensors {
 
     /// Puts an adapter beside a projection.
     pub(super) fn adapt(&mut self, site: Site, adapter: LowRank) {
+        self.projection(site).adapter = Some(adapter);
+    }
+
+    /// Says that a projection's weight lies in blocks.
+    pub(super) fn in_blocks(&mut self, site: Site, format: BlockFormat) {
+        self.projection(site).blocks = Some(format);
+    }
+
+    fn projection(&mut self, site: Site) -> &mut Projection {
         let block = &mut self.blocks[site.block];
-        let projection = match site.target {
+        match site.target {
             Target::Query => &mut block.query,
             Target::Key => &mut block.key,
             Target::Value => &mut block.value,
@@ -114,8 +125,7 @@ impl Tensors {
             Target::Gate => block.gate.as_mut().expect("a site is of a projection that is there"),
             Target::Up => &mut block.up,
             Target::Down => &mut block.down,
-        };
-        projection.adapter = Some(adapter);
+        }
     }
 }
 
@@ -128,7 +138,7 @@ impl Norm {
 impl Block {
     fn new(spec: &ModelSpec, next: &mut impl FnMut() -> View) -> Self {
         let names = &spec.family.names;
-        let mut projection = |biased: bool| Projection { weight: next(), bias: biased.then(&mut *next), adapter: None };
+        let mut projection = |biased: bool| Projection { weight: next(), blocks: None, bias: biased.then(&mut *next), adapter: None };
         let inputs = spec.query_key_value_bias;
         let (query, key, value) = (projection(inputs), projection(inputs), projection(inputs));
         let output = projection(spec.output_bias);
@@ -143,9 +153,13 @@ impl Block {
 }
 
 /// x (M, K) through a projection: (M, N).
-fn project(rec: &mut Recorder<'_>, x: View, Projection { weight, bias, adapter }: Projection) -> View {
-    let Some(LowRank { down, up, magnitude, scale }) = adapter else { return rec.linear(x, weight, bias) };
-    let y = rec.linear(x, weight, bias.filter(|_| magnitude.is_none()));
+fn project(rec: &mut Recorder<'_>, x: View, Projection { weight, blocks, bias, adapter }: Projection) -> View {
+    let mut linear = |bias| match blocks {
+        Some(format) => rec.linear_blocks(x, weight, format, bias),
+        None => rec.linear(x, weight, bias),
+    };
+    let Some(LowRank { down, up, magnitude, scale }) = adapter else { return linear(bias) };
+    let y = linear(bias.filter(|_| magnitude.is_none()));
     let low = rec.linear(x, down, None);
     let low = rec.scale(low, scale);
     rec.linear_onto(y, low, up);

@@ -26,7 +26,10 @@ pub(super) fn forecast(checked: &Checked, call: &StageCall, places: &BTreeMap<St
     let made = match &call.output {
         Type::Data(_) => Size { rows: rows.rows, tokens_per_row: each, bytes: letters(rows.rows, each), ..Size::default() },
         Type::Record(_) => Size { tokens_per_row: each, ..Size::default() },
-        ty if ty.is_network() => Size { network: main, bytes: main.map(NetworkSize::frozen), ..Size::default() },
+        ty if ty.is_network() => {
+            let made = main.map(NetworkSize::plain);
+            Size { network: made, bytes: made.map(NetworkSize::frozen), ..Size::default() }
+        }
         _ => Size::default(),
     };
     Cost { tokens, memory, disk: made.bytes, ..Cost::of(made) }
@@ -215,8 +218,17 @@ mod tests {
     use crate::plan::testing::{Sketch, column, constant, expr, word};
     use crate::value::Cell;
 
-    const NETWORK: NetworkSize =
-        NetworkSize { parameters: 1_000_000, kept: 10_000, block: 1_000, rank_one: 5_000, cached: 100, rows: 2048 };
+    const NETWORK: NetworkSize = NetworkSize {
+        parameters: 1_000_000,
+        kept: 10_000,
+        block: 1_000,
+        rank_one: 5_000,
+        projected: 900_000,
+        in_blocks: [1_012_500, 506_250],
+        blocks: None,
+        cached: 100,
+        rows: 2048,
+    };
 
     fn training(steps: Cell) -> (Sketch, Cost) {
         let mut sketch = Sketch::default();

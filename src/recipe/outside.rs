@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::formula::expr::{Expr, Formula, Kind, ObjectiveDef, Output, StageId};
 use crate::formula::program::children;
 use crate::hub::{self, State, Want};
-use crate::model::{Adapter, Head, Network};
+use crate::model::{Adapter, BlockFormat, Head, ModelError, Network};
 use crate::score::{FixedScorer, ScorerError};
 use crate::syntax::span::{FileId, Span};
 use crate::value::Cell;
@@ -76,6 +76,7 @@ impl Outside<'_> {
             "train" | "rl" => {
                 self.shared_tokenizer(stage);
                 self.idle_adapter(stage);
+                self.blocks_learn_nothing(stage);
             }
             _ => {}
         }
@@ -185,6 +186,29 @@ impl Outside<'_> {
             ("train" | "rl", _) if origin.args.contains_key("lora") => None,
             _ => Some(origin),
         }
+    }
+
+    /// Weights in blocks are read, so what learns beside them is an adapter or a head.
+    fn blocks_learn_nothing(&mut self, stage: &StageCall) {
+        let Some((origin, format)) = network_of(stage).and_then(|output| self.held_in_blocks(output)) else { return };
+        let is_set = |name: &str| matches!(stage.args.get(name), Some(Arg::Value(Cell::Bool(true))));
+        let magnitude = is_set("lora_magnitude");
+        if magnitude || !(stage.args.contains_key("lora") || is_set("head_only")) {
+            let error = ModelError::Blocks { format: format.word(), magnitude };
+            self.found.push(error.diagnostic().at(stage.span, "trained here").at(origin.span, "put into blocks here"));
+        }
+    }
+
+    /// The stage that put a network's weights into blocks, where that is known before the run.
+    fn held_in_blocks(&self, output: &Output) -> Option<(&StageCall, BlockFormat)> {
+        let origin = &self.checked.stages[output.stage.0];
+        let format = match (&*origin.primitive, origin.args.get("format"), origin.args.get("base")) {
+            ("quantise", Some(Arg::Value(Cell::Text(word))), _) => BlockFormat::of(word),
+            ("load_model", ..) => self.tokenizers.get(&output.stage).and_then(|origin| origin.network.blocks),
+            ("scorer" | "critic", _, Some(Arg::Artifact(base))) => return self.held_in_blocks(base),
+            _ => None,
+        };
+        format.map(|format| (origin, format))
     }
 
     fn idle_adapter(&mut self, stage: &StageCall) {

@@ -36,6 +36,7 @@ mod options;
 mod pairs;
 pub mod primitive;
 pub mod product;
+mod quantise;
 pub mod report;
 mod rl;
 pub mod saved_state;
@@ -85,6 +86,7 @@ pub static PRIMITIVES: &[&dyn Primitive] = &[
     &figure::Figure,
     &figure::Heat,
     &steer::Steer,
+    &quantise::Quantise,
     &keep::Keep,
 ];
 

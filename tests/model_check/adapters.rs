@@ -3,21 +3,29 @@
 use std::path::Path;
 
 use align::engine::Device;
-use align::model::{Adapter, Engine, NetId, Network, TokenSequence, Want};
+use align::model::{Adapter, BlockFormat, Engine, NetId, Network, TokenSequence, Want};
 use serde_json::{Value, json};
 
 use super::{Tolerance, all_logps, check_gradients, check_logits, close, golden_file, ids, nll_step, open, padded, read_json, rows};
 
-/// Every case of `lora.json`, on devices that `device` makes.
+/// Every case of `lora.json` and, where it is there, of `qlora.json`, on devices that `device` makes.
 pub fn check_adapters(device: fn() -> Box<dyn Device>, tolerance: Tolerance) {
-    let golden = read_json(&golden_file("lora.json"));
+    let files = ["lora.json", "qlora.json"].map(golden_file);
     let mut checked = 0;
-    for (name, case) in golden["cases"].as_object().expect("cases") {
-        let base = open(case["base"].as_str().expect("a base"));
-        check_adapter(device(), name, case, &base, tolerance);
-        checked += 1;
+    for golden in files.iter().filter(|file| file.ends_with("lora.json") || file.exists()).map(|file| read_json(file)) {
+        for (name, case) in golden["cases"].as_object().expect("cases") {
+            let base = open(case["base"].as_str().expect("a base"));
+            check_adapter(device(), name, case, &in_blocks(base, &case["blocks"]), tolerance);
+            checked += 1;
+        }
     }
-    assert!(checked > 0, "no case of `lora.json` was checked");
+    assert!(checked > 0, "no case was checked");
+}
+
+/// The base as a case holds it.
+fn in_blocks(base: Network, word: &Value) -> Network {
+    let Some(word) = word.as_str() else { return base };
+    base.quantised(BlockFormat::of(word).expect("a format")).expect("it can be rounded")
 }
 
 fn check_adapter(device: Box<dyn Device>, name: &str, case: &Value, base: &Network, tolerance: Tolerance) {

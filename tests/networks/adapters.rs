@@ -80,6 +80,70 @@ fn frozen_weights_are_held_once() {
     assert_eq!(engine.memory().in_use, 0);
 }
 
+#[test]
+fn weights_in_blocks_are_read_by_adapters_reference_and_sampler() {
+    for format in BlockFormat::ALL {
+        let (_folder, network) = toy(Head::Language);
+        let network = network.quantised(format).expect("it can be rounded");
+        let mut engine = Engine::new(device());
+        let mut plain = network.clone();
+        plain.blocks = None;
+        let whole = engine.load(&plain, false).expect("it loads");
+        let taken = engine.memory().in_use;
+        let expected = engine.readout(whole, &sequences(), Want::LOGP, 1.0).expect("a readout").logp;
+        engine.unload(whole);
+        engine.trim();
+
+        let reference = engine.load(&network, false).expect("it loads");
+        let held = engine.memory().in_use;
+        assert!(held < taken, "{held} of {taken} bytes");
+        let found = engine.readout(reference, &sequences(), Want::LOGP, 1.0).expect("a readout").logp;
+        found.iter().zip(&expected).for_each(|(found, expected)| close(found, expected, 1e-5));
+
+        // the policy brings its adapters only
+        let policy = adapted(&network, AdapterSpec::new(2));
+        let small: u64 = policy.adapter.as_ref().expect("adapters").parameters(&policy).iter().map(|p| 16 * p.len() as u64).sum();
+        engine.trim();
+        let before = engine.memory().in_use;
+        let net = engine.load(&policy, true).expect("it loads");
+        assert_eq!(engine.memory().in_use, before + small);
+        for _ in 0..10 {
+            learn(&mut engine, net);
+        }
+        assert_eq!(engine.readout(reference, &sequences(), Want::LOGP, 1.0).expect("a readout").logp, found, "the base, bit for bit");
+
+        // what is read back, written and opened again is in the same blocks
+        let learnt = engine.network(net).expect("it can be read");
+        assert_eq!(numbers(&learnt), numbers(&network));
+        let place = tempfile::tempdir().expect("a temporary folder");
+        network.save(&place.path().join("blocks")).expect("written");
+        assert_eq!(Network::open(&place.path().join("blocks")).expect("it opens").blocks, Some(format));
+        learnt.save(&place.path().join("merged")).expect("written");
+        let merged = Network::open(&place.path().join("merged")).expect("it opens");
+        assert_eq!(merged.blocks, None, "what an adapter was merged into is on no grid");
+        let merged = engine.load(&merged, false).expect("it loads");
+        let sampling = Sampling { max_tokens: 8, ..Sampling::default() };
+        let samples = sample(&mut engine, net, &requests(6), &sampling);
+        for (a, b) in samples.iter().zip(sample(&mut engine, merged, &requests(6), &sampling)) {
+            assert_eq!(a.tokens, b.tokens);
+            close(&a.logps, &b.logps, 1e-4);
+        }
+    }
+}
+
+#[test]
+fn weights_in_blocks_are_never_trained() {
+    let (_folder, network) = toy(Head::Language);
+    let network = network.quantised(BlockFormat::Nf4).expect("it can be rounded");
+    let mut engine = Engine::new(device());
+    let refused = |result: Result<NetId, ModelError>| matches!(result, Err(ModelError::Blocks { .. }));
+    assert!(refused(engine.load(&network, true)));
+    assert!(refused(engine.load(&adapted(&network, AdapterSpec { magnitude: true, ..AdapterSpec::new(2) }), true)));
+    assert_eq!(engine.memory().in_use, 0);
+    let scorer = network.with_head(Head::Score, HeadStart::Zero).expect("a head");
+    assert!(engine.load_for(&scorer, Learns::Head).is_ok(), "a head beside them is not in blocks");
+}
+
 fn numbers(network: &Network) -> Vec<Vec<f32>> {
     let parameters = network.parameters();
     parameters.iter().enumerate().map(|(at, p)| network.tensor(at, p).expect("a tensor").into_owned()).collect()

@@ -11,8 +11,8 @@ use align::engine::Device;
 use align::engine::cpu::CpuDevice;
 use align::engine::oracle::OracleDevice;
 use align::model::{
-    AdamStep, Adapter, AdapterSpec, Budget, Coefficients, Engine, Extras, FAMILIES, Head, HeadStart, Learns, ModelError, NetId, Network,
-    NetworkSize, Request, Sample, Sampling, TensorFile, Tensors, TokenSequence, Want, write_tensors,
+    AdamStep, Adapter, AdapterSpec, BlockFormat, Budget, Coefficients, Engine, Extras, FAMILIES, Head, HeadStart, Learns, ModelError,
+    NetId, Network, NetworkSize, Request, Sample, Sampling, TensorFile, Tensors, TokenSequence, Want, write_tensors,
 };
 use serde_json::json;
 use tempfile::TempDir;

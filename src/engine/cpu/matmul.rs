@@ -24,10 +24,21 @@ const PART: usize = 32;
 
 /// dst = a b, or dst += a b; (M, N) = (M, K) (K, N).
 pub(super) fn product(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
-    let (m, n, k) = (dst.nrows(), dst.ncols(), a.ncols());
-    let work = m * n * k + FETCH * (m * n + m * k + n * k);
-    let parts = rayon::current_num_threads().min(work / WORTH_A_THREAD).max(1);
+    let parts = worthwhile_parts(dst.nrows(), dst.ncols(), a.ncols());
     split(dst, accumulate, a, b, parts);
+}
+
+/// How many threads a product (M, K) (K, N) is worth.
+pub(super) fn worthwhile_parts(m: usize, n: usize, k: usize) -> usize {
+    let work = m * n * k + FETCH * (m * n + m * k + n * k);
+    rayon::current_num_threads().min(work / WORTH_A_THREAD).max(1)
+}
+
+/// Where to cut a length for so many parts, and how many go to either side; `None` where it is too short for two.
+pub(super) fn cut(length: usize, parts: usize) -> Option<(usize, usize, usize)> {
+    let first = parts / 2;
+    let at = (length * first / parts).next_multiple_of(PART).min(length);
+    (parts > 1 && length >= 2 * PART).then_some((at, first, parts - first))
 }
 
 /// The same on this thread alone.
@@ -41,17 +52,13 @@ pub(super) fn product_here(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_,
 
 fn split(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>, b: MatRef<'_, f32>, parts: usize) {
     let (rows, cols) = (dst.nrows(), dst.ncols());
-    if parts == 1 || rows.max(cols) < 2 * PART {
-        return in_blocks(dst, accumulate, a, b);
-    }
-    let first = parts / 2;
-    let cut = |length: usize| (length * first / parts).next_multiple_of(PART).min(length);
+    let Some((at, first, second)) = cut(rows.max(cols), parts) else { return in_blocks(dst, accumulate, a, b) };
     if rows >= cols {
-        let ((top, bottom), (a_top, a_bottom)) = (dst.split_at_row_mut(cut(rows)), a.split_at_row(cut(rows)));
-        rayon::join(|| split(top, accumulate, a_top, b, first), || split(bottom, accumulate, a_bottom, b, parts - first));
+        let ((top, bottom), (a_top, a_bottom)) = (dst.split_at_row_mut(at), a.split_at_row(at));
+        rayon::join(|| split(top, accumulate, a_top, b, first), || split(bottom, accumulate, a_bottom, b, second));
     } else {
-        let ((left, right), (b_left, b_right)) = (dst.split_at_col_mut(cut(cols)), b.split_at_col(cut(cols)));
-        rayon::join(|| split(left, accumulate, a, b_left, first), || split(right, accumulate, a, b_right, parts - first));
+        let ((left, right), (b_left, b_right)) = (dst.split_at_col_mut(at), b.split_at_col(at));
+        rayon::join(|| split(left, accumulate, a, b_left, first), || split(right, accumulate, a, b_right, second));
     }
 }
 

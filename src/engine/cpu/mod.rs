@@ -11,6 +11,7 @@ mod gelu;
 mod head;
 mod kl;
 mod linear;
+mod linear_blocks;
 mod matmul;
 mod memory;
 mod norms;
@@ -41,6 +42,7 @@ const KERNELS: &[(&str, Kernel, Option<Kernel>)] = &[
     ("kl", kl::forward, Some(kl::backward)),
     ("layer_norm", norms::layer_norm, Some(norms::layer_norm_backward)),
     ("linear", linear::forward, Some(linear::backward)),
+    ("linear_blocks", linear_blocks::forward, Some(linear_blocks::backward)),
     ("linear_logp", head::forward, Some(head::backward)),
     ("magnitude", adapter::magnitude, Some(adapter::magnitude_backward)),
     ("merged_norm", adapter::merged_norm, None),
@@ -115,6 +117,10 @@ impl Device for CpuDevice {
 
     fn read_f32(&mut self, view: View) -> Result<Vec<f32>, EngineError> {
         Ok(self.memory.read(view).to_vec())
+    }
+
+    fn read_u32(&mut self, view: View) -> Result<Vec<u32>, EngineError> {
+        Ok(bytemuck::cast_slice(self.memory.read(view)).to_vec())
     }
 
     fn run(&mut self, recording: &Recording) -> Result<(), EngineError> {

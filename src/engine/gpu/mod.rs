@@ -103,6 +103,10 @@ impl Device for Gpu {
         self.transfer.read(&self.opened, self.memory.owned(view.buffer), view)
     }
 
+    fn read_u32(&mut self, view: View) -> Result<Vec<u32>, EngineError> {
+        self.transfer.read(&self.opened, self.memory.owned(view.buffer), view)
+    }
+
     fn run(&mut self, recording: &Recording) -> Result<(), EngineError> {
         self.opened.faults.check()?;
         let dispatches = lower::recording(recording, &self.tuning)?;

@@ -1,5 +1,7 @@
 //! Data to the device and back.
 
+use bytemuck::Pod;
+
 use crate::engine::{EngineError, View};
 
 use super::adapter::Opened;
@@ -35,11 +37,11 @@ impl Transfer {
         opened.faults.check()
     }
 
-    /// The numbers of a view, once every earlier run is done.
+    /// The words of a view, once every earlier run is done.
     ///
     /// # Errors
     /// When the device is lost or staging memory is short.
-    pub fn read(&mut self, opened: &Opened, buffer: &wgpu::Buffer, view: View) -> Result<Vec<f32>, EngineError> {
+    pub fn read<T: Pod>(&mut self, opened: &Opened, buffer: &wgpu::Buffer, view: View) -> Result<Vec<T>, EngineError> {
         let mut words = Vec::with_capacity(view.words());
         while words.len() < view.words() {
             let count = (view.words() - words.len()).min(PIECE / 4);
@@ -49,13 +51,13 @@ impl Transfer {
         Ok(words)
     }
 
-    fn read_piece(
+    fn read_piece<T: Pod>(
         &mut self,
         opened: &Opened,
         buffer: &wgpu::Buffer,
         from: u64,
         bytes: u64,
-        words: &mut Vec<f32>,
+        words: &mut Vec<T>,
     ) -> Result<(), EngineError> {
         let staging = self.staging(opened, bytes)?;
         let mut commands = opened.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

@@ -25,6 +25,7 @@ pub mod gelu;
 pub mod kl;
 pub mod layer_norm;
 pub mod linear;
+pub mod linear_blocks;
 pub mod linear_logp;
 pub mod logits;
 pub mod magnitude;
@@ -52,6 +53,7 @@ pub const OPS: &[&dyn Op] = &[
     &kl::Kl,
     &layer_norm::LayerNorm,
     &linear::Linear,
+    &linear_blocks::LinearBlocks,
     &linear_logp::LinearLogp,
     &magnitude::Magnitude,
     &merged_norm::MergedNorm,

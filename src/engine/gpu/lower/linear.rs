@@ -1,6 +1,7 @@
 //! Matrix products: y = x · Wᵀ + b, d_x = d_y · W, d_W = d_yᵀ · x, d_b = column sums.
 
-use crate::engine::Step;
+use crate::engine::op::linear_blocks::Params;
+use crate::engine::{BlockFormat, Step};
 
 use super::super::dispatch::{Bound, Kernel, Scratch, params, rows, word};
 use super::sums::column_sum;
@@ -23,6 +24,8 @@ pub enum Layout {
 pub struct Product {
     pub a: (Bound, Layout),
     pub b: (Bound, Layout),
+    /// Where b is a weight in blocks.
+    pub blocks: Option<BlockFormat>,
     pub bias: Bound,
     pub depth: usize,
     pub out: Bound,
@@ -31,12 +34,23 @@ pub struct Product {
 /// y = x · Wᵀ + b.
 pub fn forward(step: &Step, plan: &mut Plan<'_>) {
     let (x, weight, bias, out) = (input(step, 0), input(step, 1), input(step, 2), output(step, 0));
+    times_transposed(plan, (x, weight, None), bias, out);
+}
+
+/// The same with W in blocks.
+pub fn blocks_forward(step: &Step, plan: &mut Plan<'_>) {
+    let (x, weight, bias, out) = (input(step, 0), input(step, 1), input(step, 2), output(step, 0));
+    times_transposed(plan, (x, weight, Some(step.params::<Params>().format())), bias, out);
+}
+
+fn times_transposed(plan: &mut Plan<'_>, (x, weight, blocks): (Bound, Bound, Option<BlockFormat>), bias: Bound, out: Bound) {
     if x.rows <= FEW_ROWS {
-        few_rows(plan, x, weight, bias, out);
+        let params = params([u32::from(bias.rows > 0)]);
+        plan.call(row_kernel(x.rows, blocks), params, vec![x, weight, bias, out], rows(weight.rows.div_ceil(4)));
         return;
     }
     let (a, b) = ((x, Layout::Straight), (weight, Layout::Transposed));
-    product(plan, Product { a, b, bias, depth: x.cols, out });
+    product(plan, Product { a, b, blocks, bias, depth: x.cols, out });
 }
 
 /// d_x, d_W and d_b, as far as they are wanted.
@@ -49,15 +63,22 @@ pub fn backward(step: &Step, plan: &mut Plan<'_>) {
     }
 }
 
+/// d_x with W in blocks.
+pub fn blocks_backward(step: &Step, plan: &mut Plan<'_>) {
+    let (weight, d_y, d_x) = (input(step, 0), input(step, 1), output(step, 0));
+    let (bias, blocks) = (Bound::absent(), Some(step.params::<Params>().format()));
+    product(plan, Product { a: (d_y, Layout::Straight), b: (weight, Layout::Straight), blocks, bias, depth: d_y.cols, out: d_x });
+}
+
 /// d_x = d_y · W and d_W = d_yᵀ · x, those that are present.
 pub fn gradients(plan: &mut Plan<'_>, x: Bound, weight: Bound, d_y: Bound, (d_x, d_weight): (Bound, Bound)) {
-    let (bias, straight) = (Bound::absent(), Layout::Straight);
+    let (bias, blocks, straight) = (Bound::absent(), None, Layout::Straight);
     if d_x.rows > 0 {
-        product(plan, Product { a: (d_y, straight), b: (weight, straight), bias, depth: d_y.cols, out: d_x });
+        product(plan, Product { a: (d_y, straight), b: (weight, straight), blocks, bias, depth: d_y.cols, out: d_x });
     }
     if d_weight.rows > 0 {
         let a = (d_y, Layout::Transposed);
-        product(plan, Product { a, b: (x, straight), bias, depth: d_y.rows, out: d_weight });
+        product(plan, Product { a, b: (x, straight), blocks, bias, depth: d_y.rows, out: d_weight });
     }
 }
 
@@ -93,31 +114,33 @@ fn one_dispatch(plan: &mut Plan<'_>, of: &Product, slice: usize, layers: usize, 
         Layout::Straight => [word(bound.cols), 1],
         Layout::Transposed => [1, word(bound.cols)],
     };
+    // of a weight in blocks the kernel knows the rows, and asks only which way they lie
     let ([a_i, a_k], [b_k, b_j]) = (strides(of.a), strides(of.b));
     let has_bias = u32::from(of.bias.rows > 0);
     let params = params([a_i, a_k, b_k, b_j, word(height), word(width), word(of.depth), word(slice.max(1)), has_bias]);
-    let (kernel, side) = if tiles(of, 128) >= plan.tuning.enough_tiles { (tiled(2), 128) } else { (tiled(1), 64) };
+    let (clusters, side) = if tiles(of, 128) >= plan.tuning.enough_tiles { (2, 128) } else { (1, 64) };
     let groups = [word(width.div_ceil(side)), word(height.div_ceil(side)), word(layers)];
-    plan.call(kernel, params, vec![of.a.0, of.b.0, of.bias, out], groups);
+    plan.call(tiled(clusters, of.blocks), params, vec![of.a.0, of.b.0, of.bias, out], groups);
 }
 
-fn tiled(clusters: u32) -> Kernel {
-    Kernel::new("linear", "tiled").with("CLUSTERS", clusters)
+fn tiled(clusters: u32, blocks: Option<BlockFormat>) -> Kernel {
+    let kernel = Kernel::new(if blocks.is_some() { "linear_blocks" } else { "linear" }, "tiled");
+    reading(kernel.with("CLUSTERS", clusters), blocks)
 }
 
-/// Few rows of x against all of W.
-fn few_rows(plan: &mut Plan<'_>, x: Bound, weight: Bound, bias: Bound, out: Bound) {
-    let params = params([u32::from(bias.rows > 0)]);
-    let groups = rows(weight.rows.div_ceil(4));
-    plan.call(row_kernel(x.rows), params, vec![x, weight, bias, out], groups);
+fn row_kernel(rows: usize, blocks: Option<BlockFormat>) -> Kernel {
+    let kernel = Kernel::new(if blocks.is_some() { "linear_blocks_row" } else { "linear_row" }, "forward");
+    reading(kernel.with("ROWS", word(rows.next_power_of_two())), blocks)
 }
 
-fn row_kernel(rows: usize) -> Kernel {
-    Kernel::new("linear_row", "forward").with("ROWS", word(rows.next_power_of_two()))
+/// The kernel for weights of a format.
+fn reading(kernel: Kernel, blocks: Option<BlockFormat>) -> Kernel {
+    blocks.into_iter().fold(kernel, |kernel, format| kernel.with("NUMBERS", word(format.numbers())))
 }
 
 /// All kernels of this file.
 pub fn kernels() -> Vec<Kernel> {
-    let few = (0..=FEW_ROWS.ilog2()).map(|power| row_kernel(1 << power));
-    [tiled(1), tiled(2)].into_iter().chain(few).collect()
+    let formats = || [None].into_iter().chain(BlockFormat::ALL.map(Some));
+    let few = formats().flat_map(|blocks| (0..=FEW_ROWS.ilog2()).map(move |power| row_kernel(1 << power, blocks)));
+    formats().flat_map(|blocks| [tiled(1, blocks), tiled(2, blocks)]).chain(few).collect()
 }

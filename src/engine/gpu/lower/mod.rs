@@ -79,6 +79,7 @@ const LOWERINGS: &[(&str, Lower, Option<Lower>)] = &[
     ("kl", sums::kl, Some(sums::kl_backward)),
     ("layer_norm", sums::layer_norm, Some(sums::layer_norm_backward)),
     ("linear", linear::forward, Some(linear::backward)),
+    ("linear_blocks", linear::blocks_forward, Some(linear::blocks_backward)),
     ("linear_logp", linear_logp::forward, Some(linear_logp::backward)),
     ("magnitude", adapter::magnitude, Some(adapter::magnitude_backward)),
     ("merged_norm", adapter::merged_norm, None),
