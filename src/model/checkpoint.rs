@@ -14,7 +14,7 @@ use crate::diagnostic::reason;
 use super::config::Config;
 use super::gguf::Gguf;
 use super::shards::Index;
-use super::tensorfile::{TensorFile, write_tensors_as};
+use super::tensorfile::{TensorFile, write_fetched};
 use super::tokenizer_files::{bytes, outgoing};
 use crate::engine::BlockFormat;
 
@@ -241,9 +241,8 @@ impl Network {
             write("align.json", &bytes(&said))?;
         }
         let stored = self.spec.stored(self.head);
-        let tensors = stored.iter().map(|stored| self.stored(stored)).collect::<Result<Vec<_>, _>>()?;
-        let named = stored.iter().zip(&tensors).map(|(s, t)| (s.name.as_str(), &s.shape[..], &t[..]));
-        write_tensors_as(&folder.join("model.safetensors"), named, form)
+        let named: Vec<(&str, &[usize])> = stored.iter().map(|stored| (stored.name.as_str(), &stored.shape[..])).collect();
+        write_fetched(&folder.join("model.safetensors"), &named, form, |at| self.stored(&stored[at]))
     }
 
     /// Writes the network as a new folder: complete or not at all.

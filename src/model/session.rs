@@ -14,7 +14,7 @@ use super::pass::activation_bytes;
 use super::tensorfile::write_fetched;
 use super::tokens::Tables;
 use super::transformer::{LowRank, Tensors};
-use super::{Adapter, Head, ModelError, ModelSpec, Network, Parameter, TensorFile, Tensors as _, Tokenizer};
+use super::{Adapter, Head, ModelError, ModelSpec, Network, Numbers, Parameter, TensorFile, Tensors as _, Tokenizer};
 
 /// A device and the networks loaded on it.
 #[derive(Debug)]
@@ -327,8 +327,9 @@ impl Engine {
     /// When the device is lost or the file cannot be written.
     pub fn write_state(&mut self, net: NetId, path: &Path) -> Result<u64, ModelError> {
         let tensors = self.trained(net);
-        let sizes: Vec<(String, usize)> = tensors.iter().map(|(name, view)| (name.clone(), view.words())).collect();
-        write_fetched(path, &sizes, |at| Ok(self.device.read_f32(tensors[at].1)?))?;
+        let shapes: Vec<[usize; 1]> = tensors.iter().map(|(_, view)| [view.words()]).collect();
+        let named: Vec<(&str, &[usize])> = tensors.iter().zip(&shapes).map(|((name, _), shape)| (name.as_str(), &shape[..])).collect();
+        write_fetched(path, &named, Numbers::F32, |at| Ok(self.device.read_f32(tensors[at].1)?.into()))?;
         Ok(self.loaded(net).training.as_ref().map_or(0, |t| t.steps))
     }
 

@@ -207,13 +207,15 @@ fn place(entry: HeaderEntry, data: u64, length: u64, file: usize) -> Result<Entr
     Ok(Entry { file, format: entry.dtype, shape: entry.shape, begin: data + begin })
 }
 
-struct Outgoing<'a> {
+/// A tensor whose numbers are asked for when it is its turn.
+struct Later<'a> {
+    at: usize,
     shape: &'a [usize],
     dtype: safetensors::Dtype,
-    bytes: Cow<'a, [u8]>,
+    bytes: &'a dyn Fn(usize) -> Vec<u8>,
 }
 
-impl safetensors::View for Outgoing<'_> {
+impl safetensors::View for Later<'_> {
     fn dtype(&self) -> safetensors::Dtype {
         self.dtype
     }
@@ -221,10 +223,10 @@ impl safetensors::View for Outgoing<'_> {
         self.shape
     }
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
+        Cow::Owned((self.bytes)(self.at))
     }
     fn data_len(&self) -> usize {
-        self.bytes.len()
+        self.shape.iter().product::<usize>() * self.dtype.bitsize() / 8
     }
 }
 
@@ -233,65 +235,20 @@ impl safetensors::View for Outgoing<'_> {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_tensors<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>) -> Result<(), ModelError> {
-    write_tensors_as(path, tensors, Numbers::F32)
+    let (named, numbers): (Vec<_>, Vec<_>) = tensors.into_iter().map(|(name, shape, numbers)| ((name, shape), numbers)).unzip();
+    write_fetched(path, &named, Numbers::F32, |at| Ok(numbers[at].into()))
 }
 
-/// A tensor whose numbers are asked for when it is its turn.
-struct Later<'a> {
-    at: usize,
-    shape: [usize; 1],
-    fetch: &'a dyn Fn(usize) -> Vec<f32>,
-}
-
-impl safetensors::View for Later<'_> {
-    fn dtype(&self) -> safetensors::Dtype {
-        safetensors::Dtype::F32
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(bytemuck::cast_slice(&(self.fetch)(self.at)).to_vec())
-    }
-    fn data_len(&self) -> usize {
-        4 * self.shape[0]
-    }
-}
-
-/// Writes named tensors of given lengths, each fetched by its place when it is its turn: one is in memory at a time.
+/// Writes tensors of given names and shapes, each fetched by its place when it is its turn: one is in memory at a time.
+/// Numbers take a form that such a file can hold, rounded to nearest, ties to even.
 ///
 /// # Errors
-/// When one cannot be fetched, or the file not be written.
-pub(super) fn write_fetched(
+/// When one cannot be fetched or is too large for the form, or the file cannot be written.
+pub(super) fn write_fetched<'a>(
     path: &Path,
-    tensors: &[(String, usize)],
-    fetch: impl FnMut(usize) -> Result<Vec<f32>, ModelError>,
-) -> Result<(), ModelError> {
-    let unwritable = |reason: String| ModelError::Unwritable { path: path.to_owned(), reason };
-    let (fetch, failed) = (RefCell::new(fetch), RefCell::new(None));
-    // what cannot be fetched makes the file worthless: its size stays right so that the writer ends, and the error is told
-    let numbers = |at: usize| {
-        (fetch.borrow_mut())(at).unwrap_or_else(|error| {
-            failed.borrow_mut().get_or_insert(error);
-            vec![0.0; tensors[at].1]
-        })
-    };
-    let later = tensors.iter().enumerate().map(|(at, (name, length))| (name, Later { at, shape: [*length], fetch: &numbers }));
-    safetensors::serialize_to_file(later, None, path).map_err(|e| unwritable(e.to_string()))?;
-    if let Some(error) = failed.take() {
-        return Err(error);
-    }
-    File::open(path).and_then(|f| f.sync_all()).map_err(|e| unwritable(e.to_string()))
-}
-
-/// The same with numbers of a form that such a file can hold, rounded to nearest, ties to even.
-///
-/// # Errors
-/// When the file cannot be written, or a number is too large for the form.
-pub(super) fn write_tensors_as<'a>(
-    path: &Path,
-    tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>,
+    tensors: &[(&str, &[usize])],
     form: Numbers,
+    fetch: impl FnMut(usize) -> Result<Cow<'a, [f32]>, ModelError>,
 ) -> Result<(), ModelError> {
     let unwritable = |reason: String| ModelError::Unwritable { path: path.to_owned(), reason };
     let dtype = match form {
@@ -300,15 +257,26 @@ pub(super) fn write_tensors_as<'a>(
         Numbers::Bf16 => safetensors::Dtype::BF16,
         Numbers::Q8_0 => return Err(unwritable("a folder cannot hold q8_0".into())),
     };
-    let outgoing = |(name, shape, numbers): (&'a str, &'a [usize], &'a [f32])| {
-        let bytes = match form {
-            Numbers::F32 => bytemuck::cast_slice(numbers).into(),
-            _ => Cow::Owned(form.encode(numbers).map_err(|error| error.of(name))?),
-        };
-        Ok((name, Outgoing { shape, dtype, bytes }))
+    let (fetch, failed) = (RefCell::new(fetch), RefCell::new(None));
+    let encoded = |at: usize| {
+        let numbers = (fetch.borrow_mut())(at)?;
+        match form {
+            Numbers::F32 => Ok(bytemuck::cast_slice(&numbers).to_vec()),
+            _ => form.encode(&numbers).map_err(|error| error.of(tensors[at].0).into()),
+        }
     };
-    let tensors = tensors.into_iter().map(outgoing).collect::<Result<Vec<_>, ModelError>>()?;
+    // what cannot be fetched makes the file worthless: its size stays right so that the writer ends, and the error is told
+    let bytes = |at: usize| {
+        encoded(at).unwrap_or_else(|error| {
+            failed.borrow_mut().get_or_insert(error);
+            vec![0; tensors[at].1.iter().product::<usize>() * dtype.bitsize() / 8]
+        })
+    };
+    let later = tensors.iter().enumerate().map(|(at, (name, shape))| (name, Later { at, shape, dtype, bytes: &bytes }));
     let note = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(note), path).map_err(|e| unwritable(e.to_string()))?;
+    safetensors::serialize_to_file(later, Some(note), path).map_err(|e| unwritable(e.to_string()))?;
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
     File::open(path).and_then(|f| f.sync_all()).map_err(|e| unwritable(e.to_string()))
 }

@@ -22,7 +22,7 @@ pub(super) fn forecast(checked: &Checked, call: &StageCall, places: &BTreeMap<St
     let tokens = if networks.is_empty() { None } else { work.tokens(rows) };
     let main = main_network(call).and_then(|output| inputs(&output).network);
     let memory = if networks.is_empty() { None } else { memory(call, places, &networks, inputs, &work, rows) };
-    let each = rows.tokens_per_row.map(|each| each + work.sampled);
+    let each = rows.tokens_per_row.map(|each| each * kept(checked, call) + work.sampled);
     let made = match &call.output {
         Type::Data(_) => Size { rows: rows.rows, tokens_per_row: each, bytes: letters(rows.rows, each), ..Size::default() },
         Type::Record(_) => Size { tokens_per_row: each, ..Size::default() },
@@ -33,6 +33,20 @@ pub(super) fn forecast(checked: &Checked, call: &StageCall, places: &BTreeMap<St
         _ => Size::default(),
     };
     Cost { tokens, memory, disk: made.bytes, ..Cost::of(made) }
+}
+
+/// Of a row's texts, the share that `select` keeps: texts are taken to be of one length.
+#[expect(clippy::cast_precision_loss, reason = "a forecast")]
+fn kept(checked: &Checked, call: &StageCall) -> f64 {
+    let texts = |ty: &Type| match ty {
+        Type::Data(row) => row.iter().filter(|(_, ty)| matches!(ty, Type::Text | Type::Dialogue | Type::Completion)).count(),
+        _ => 0,
+    };
+    let had = Call::new(call).get::<Output>("data").ok().and_then(|data| type_of(checked, &data)).map_or(0, texts);
+    match &*call.primitive {
+        "select" if had > 0 => (texts(&call.output) as f64 / had as f64).min(1.0),
+        _ => 1.0,
+    }
 }
 
 /// Bytes on the device at the worst moment: every network's weights, what learns, and the temporaries of one batch.
@@ -58,8 +72,7 @@ fn memory(
         weights += learners * size.learnt(rank) + if readers && !shared { size.frozen() } else { 0 };
     }
     let sizes: Vec<NetworkSize> = networks.iter().filter_map(|network| inputs(network).network).collect();
-    let longest = number("max_length").or(rows.tokens_per_row.map(|each| each + work.sampled)).unwrap_or(f64::INFINITY);
-    let step = (work.batch.unwrap_or(f64::INFINITY) * longest) as u64;
+    let step = work.step_tokens(rows, number("max_length")) as u64;
     let training: u64 = trained.iter().filter_map(|learner| inputs(learner).network).map(|size| size.training(step)).sum();
     let reading = sizes.iter().map(|size| size.reading(step)).max().unwrap_or(0);
     let sampling = match (work.sampled > 0.0, inputs_of_sampler(call, networks).and_then(|output| inputs(&output).network)) {
@@ -130,6 +143,15 @@ impl Work {
         });
         let batch = number("batch").map(|batch| batch * number("samples").unwrap_or(1.0));
         Self { readings, sampled, trains: objective.is_some(), epochs, most: steps, rollouts, batch, learners: trained.collect() }
+    }
+
+    /// Tokens of a step's rows: what is usual, and somewhat more, because memory is what the largest step needs. Lengths
+    /// of texts vary by about their mean, so sums of many vary less.
+    fn step_tokens(&self, rows: Size, max_length: Option<f64>) -> f64 {
+        let batch = self.batch.unwrap_or(f64::INFINITY);
+        let longest = max_length.unwrap_or(f64::INFINITY);
+        let each = rows.tokens_per_row.map_or(longest, |each| (each + self.sampled).min(longest));
+        (batch * each * (1.0 + 0.6 * batch.sqrt().recip())).min(batch * longest)
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]

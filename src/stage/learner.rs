@@ -503,7 +503,10 @@ impl<'c> Learner<'c> {
     /// # Errors
     /// When the device is lost.
     pub fn network(&mut self) -> Result<Network, Failure> {
-        Ok(self.engine()?.network(self.members[0].net)?)
+        let mut engine = self.engine()?;
+        // room for the copy: the last step's temporaries are done with
+        engine.trim();
+        Ok(engine.network(self.members[0].net)?)
     }
 
     /// Bytes held on the device.

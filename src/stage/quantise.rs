@@ -29,8 +29,8 @@ impl Primitive for Quantise {
         let network = call.get::<Output>("base").ok().and_then(|base| inputs(&base).network);
         let held = network.zip(format(call).ok()).map(|(network, format)| network.quantised(format));
         let size = Size { network: held, bytes: network.map(|network| network.plain().frozen()), ..Size::default() };
-        // tensors are rounded on the host
-        Cost { memory: Some(0), disk: size.bytes, ..Cost::of(size) }
+        // every tensor is rounded on the host before the first is written
+        Cost { memory: size.bytes, disk: size.bytes, ..Cost::of(size) }
     }
 }
 
