@@ -134,14 +134,20 @@ fn largest(numbers: &[f32]) -> f32 {
     numbers.iter().fold(0.0, |most, x| x.abs().max(most))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "codes are rounded and within their bounds")]
-fn encode_int8(numbers: &[f32], words: &mut [u32]) {
-    let step = (largest(numbers) / 127.0).min(f16::MAX.to_f32());
-    words[0] = f16::from_f32(step).to_f32().to_bits();
+/// The scale and the codes of a block of llama.cpp's Q8_0: d = max |x| / 127 as f16, and x / d of the f32 d, to nearest,
+/// halves away from zero.
+#[expect(clippy::cast_possible_truncation, reason = "quotients lie in −127 … 127; a cast saturates at worst")]
+pub fn q8_0(numbers: &[f32]) -> (f16, impl Iterator<Item = i8>) {
+    let step = largest(numbers) / 127.0;
     let over = if step == 0.0 { 0.0 } else { 1.0 / step };
-    for (i, x) in numbers.iter().enumerate() {
-        let code = (x * over).round().clamp(-127.0, 127.0) as i8;
-        words[1 + i / 4] |= u32::from(code as u8) << (8 * (i % 4));
+    (f16::from_f32(step), numbers.iter().map(move |x| (x * over).round() as i8))
+}
+
+fn encode_int8(numbers: &[f32], words: &mut [u32]) {
+    let (scale, codes) = q8_0(numbers);
+    words[0] = scale.to_f32().to_bits();
+    for (i, code) in codes.enumerate() {
+        words[1 + i / 4] |= u32::from(code.cast_unsigned()) << (8 * (i % 4));
     }
 }
 

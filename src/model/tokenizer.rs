@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::value::{Completion, Role, Sequence, Turn};
@@ -58,6 +59,8 @@ impl Tokenizer {
         let Some((_, bytes)) = files.iter().find(|(name, _)| *name == "tokenizer.json") else {
             return Err(ModelError::NotANetwork { path: folder.to_owned(), missing: "tokenizer.json" });
         };
+        // the library panics at some mistakes of syntax
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|e| wrong(e.to_string()))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| wrong(e.to_string()))?;
         inner.with_truncation(None).map_err(|e| wrong(e.to_string()))?;
         inner.with_padding(None);
@@ -77,7 +80,7 @@ impl Tokenizer {
         // From here on this module alone adds special tokens.
         tokenizer.inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
         tokenizer.end_turns();
-        let canonical = tokenizer.inner.to_string(false).map_err(|e| wrong(e.to_string()))?;
+        let canonical = tokenizer.text().map_err(|e| wrong(e.to_string()))?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(canonical.as_bytes()).update(format!("{:?}", tokenizer.start).as_bytes());
         if let Some(conversation) = &tokenizer.conversation {
@@ -85,6 +88,22 @@ impl Tokenizer {
         }
         tokenizer.hash = hasher.finalize().to_hex().to_string();
         Ok(tokenizer)
+    }
+
+    /// The tokenizer in its own format, as it is used. The library prints to the terminal when it writes a vocabulary some
+    /// of whose ids are nobody's; such a one is given as its file has it.
+    fn text(&self) -> tokenizers::Result<String> {
+        let vocabulary = self.inner.get_vocab(false);
+        let has_holes = vocabulary.values().max().is_some_and(|last| *last as usize >= vocabulary.len());
+        if !has_holes {
+            return self.inner.to_string(false);
+        }
+        let (_, bytes) = self.files.iter().find(|(name, _)| *name == "tokenizer.json").expect("it was read from there");
+        let mut file: serde_json::Map<String, Value> = serde_json::from_slice(bytes)?;
+        for unused in ["truncation", "padding", "post_processor"] {
+            file.insert(unused.to_owned(), Value::Null);
+        }
+        Ok(serde_json::to_string(&file)?)
     }
 
     /// The start token, as `transformers` would put it: `add_bos_token` decides where it is said; else what the
@@ -146,7 +165,7 @@ impl Tokenizer {
     /// # Errors
     /// When the library cannot write what it read.
     pub(super) fn canonical(&self) -> Result<Value, ModelError> {
-        let text = self.inner.to_string(false).map_err(|e| encode_error(&e))?;
+        let text = self.text().map_err(|e| encode_error(&e))?;
         serde_json::from_str(&text).map_err(|e| ModelError::Encode { reason: e.to_string() })
     }
 
