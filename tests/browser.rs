@@ -2,6 +2,8 @@
 //! passed, where there is no browser (`apt-get install chromium`, or `ALIGN_BROWSER=…`).
 
 mod browse;
+mod spoken;
+mod toy;
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +12,7 @@ use std::time::Instant;
 
 use align::plan::draw::{Part, Picture, Sketch, draw};
 use align::report;
-use align::ui::Server;
+use align::ui::{Raters, Server};
 use browse::Page;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
@@ -24,6 +26,7 @@ fn main() {
         ("a_large_report_is_usable", large),
         ("ui_lists_follows_and_compares_runs", live),
         ("ui_asks_people_by_keys", asked),
+        ("ui_talks_with_a_network_beside_its_parent", talked),
     ];
     let trial = |(name, test): &(&str, fn())| {
         let test = *test;
@@ -291,7 +294,7 @@ fn live() {
     record(&store, "2026-01-01T00-00-00Z-a", 0.6, true);
     record(&store, "2026-01-02T00-00-00Z-a", 0.8, true);
     record(&store, "2026-01-03T00-00-00Z-a", 0.9, false);
-    let server = Server::new(&store, 0).expect("a port");
+    let server = Server::new(&store, 0, spoken::engine(), Raters::default()).expect("a port");
     let (address, stop) = (server.address(), server.stopper());
     let serving = std::thread::spawn(move || server.serve());
     let mut page = Page::open(1280, 900);
@@ -323,7 +326,8 @@ fn asked() {
     let sheet = folder.path().join("people.jsonl");
     let queue = json!({ "answers": ["yes", "no"], "raters": 1, "questions": ["<b>a</b>\nkind?", "b kind?", "c kind?"] });
     fs::write(folder.path().join("people.jsonl.queue"), queue.to_string()).expect("written");
-    let server = Server::asking(&folder.path().join(".align"), 0, vec![sheet.clone()], "ann".into()).expect("a port");
+    let raters = Raters { sheets: vec![sheet.clone()], name: "ann".into() };
+    let server = Server::new(&folder.path().join(".align"), 0, spoken::engine(), raters).expect("a port");
     let (address, stop) = (server.address(), server.stopper());
     let serving = std::thread::spawn(move || server.serve());
     let mut page = Page::open(1280, 900);
@@ -347,6 +351,87 @@ fn asked() {
     assert_eq!(said, wanted.map(|(question, answer)| json!({ "question": question, "answer": answer, "rater": "ann" })));
     page.key("h");
     page.until("document.querySelector('.sheet')?.textContent === 'people.jsonl asks nothing'");
+    assert_eq!(page.wrong, Vec::<String>::new());
+    stop.store(true, Ordering::Relaxed);
+    serving.join().expect("no panic").expect("served");
+}
+
+/// A dialogue by keys: two networks answer side by side, Esc stops, what is typed alone is a command.
+fn talked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = spoken::made(folder.path());
+    let server = Server::new(&folder.path().join(".align"), 0, spoken::engine(), Raters::default()).expect("a port");
+    let (address, stop) = (server.address(), server.stopper());
+    let serving = std::thread::spawn(move || server.serve());
+    let mut page = Page::open(1280, 900);
+    page.go(&address, "document.querySelector('.runs tbody a')");
+    page.click(".runs tbody a");
+    page.until("document.querySelector('#graph .block[data-name=tuned]')");
+    page.click("#graph .block[data-name=tuned]");
+    page.click(".stage-box a.talk");
+    page.until("document.activeElement?.id === 'say'");
+    assert_eq!(page.eval("[...document.querySelectorAll('.heads h3')].map(h => h.textContent)"), json!(["base its parent", "tuned"]));
+    assert_eq!(page.eval("document.querySelectorAll('.heads')[0].textContent.includes('no chat template: it continues the text')"), true);
+
+    page.eval("document.querySelector('#max-tokens').value = 12");
+    let whole = |n: usize| format!("document.querySelectorAll('.turn').length === {n} && !document.querySelector('#send').disabled");
+    let said = "[...document.querySelectorAll('.turn:last-child .said')].map(s => s.textContent)";
+    page.write("Once upon");
+    page.call("Input.dispatchKeyEvent", json!({ "type": "keyDown", "key": "Enter", "text": "\r", "modifiers": 8 }));
+    page.write(" a time");
+    page.enter();
+    page.until(&whole(1));
+    assert_eq!(page.eval("document.querySelector('.turn .user').textContent"), "Once upon\n a time");
+    let first = page.eval(said);
+    assert!(first[0].as_str().is_some_and(|text| text.len() > 8) && first[1].as_str().is_some_and(|text| text.len() > 8), "{first}");
+    assert!(page.eval("document.querySelector('.turn .note').textContent").as_str().is_some_and(|note| note.starts_with("12 tokens in ")));
+    page.write("/again");
+    page.enter();
+    page.until(&format!("{} && JSON.stringify({said}) !== {}", whole(1), json!(first.to_string())));
+    assert_eq!(page.eval("document.querySelector('#seed').value"), "1");
+    page.write("<b>Then</b> h");
+    page.enter();
+    page.until(&whole(2));
+    assert_eq!(page.eval("document.querySelector('.turn:last-child .user').textContent"), "<b>Then</b> h");
+    for (typed, left) in [("/undo", 1), ("/clear", 0)] {
+        page.write(typed);
+        page.enter();
+        page.until(&whole(left));
+    }
+    page.write("/what");
+    page.enter();
+    page.until("document.querySelector('#state').textContent === '/what is no command.'");
+    page.write("/system Be kind.");
+    page.enter();
+    page.until("document.querySelector('#system').value === 'Be kind.'");
+
+    // a template that takes no system prompt says so, and what was typed is not lost
+    let base = address.split("/?").next().expect("an address").to_owned();
+    page.go(&format!("{base}/chat/{run}/chatty"), "document.activeElement?.id === 'say'");
+    page.eval("document.querySelector('#system').value = 'Be kind.'");
+    page.write("Tim");
+    page.enter();
+    page.until("document.querySelector('.turn .note.bad')?.textContent.includes('no system prompt')");
+    page.until("document.querySelector('#say').value === 'Tim'");
+
+    // a slow one grows token by token and is stopped
+    page.go(&format!("{base}/chat/{run}/slow"), "document.activeElement?.id === 'say'");
+    assert_eq!(page.eval("document.querySelectorAll('.heads h3').length"), 1, "what was loaded has no parent");
+    page.eval("document.querySelector('#max-tokens').value = 1500");
+    page.write("w5 w6");
+    page.enter();
+    page.until("document.querySelector('.said')?.textContent.length > 40");
+    let some = page.eval("document.querySelector('.said').textContent.length").as_u64().expect("a length");
+    page.until(&format!("document.querySelector('.said').textContent.length > {some}"));
+    page.key("Escape");
+    page.until("document.querySelector('.note').textContent === 'seed 0 · stopped' && !document.querySelector('#send').disabled");
+    let cut = page.eval("document.querySelector('.said').textContent");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(page.eval("document.querySelector('.said').textContent"), cut);
+    page.write("w7");
+    page.eval("document.querySelector('#max-tokens').value = 3");
+    page.enter();
+    page.until("document.querySelector('.turn:last-child .note').textContent.startsWith('3 tokens in ')");
     assert_eq!(page.wrong, Vec::<String>::new());
     stop.store(true, Ordering::Relaxed);
     serving.join().expect("no panic").expect("served");

@@ -41,7 +41,7 @@ function stageBox(data, name, at) {
   const members = bindings(data).get(name) || [];
   const one = index => {
     const s = data.stages[index], args = Object.entries(s.args || {}).filter(([key]) => !(key in (s.inputs || {})) || true);
-    return el("details", { open: members.length === 1 }, el("summary", {}, el("b", {}, s.name), ` ${s.primitive} · ${s.state}${s.seconds ? " · " + duration(s.seconds) : ""}`),
+    return el("details", { open: members.length === 1 }, el("summary", {}, el("b", {}, s.name), ` ${s.primitive} · ${s.state}${s.seconds ? " · " + duration(s.seconds) : ""}`), stageBox.more?.(s.name),
       Object.keys(s.values || {}).length ? el("dl", { class: "values" }, Object.entries(s.values).map(([k, v]) => [el("dt", {}, k), el("dd", {}, shown(v), s.before && k in s.before && !s.unchanged ? el("span", { class: "mute" }, `  before ${shown(s.before[k])}`) : null)])) : null,
       el("dl", {}, args.map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]), s.seed ? [el("dt", {}, "seed"), el("dd", {}, String(s.seed))] : null, el("dt", {}, "fingerprint"), el("dd", {}, s.fingerprint || "")));
   };
