@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -33,6 +33,8 @@ const LONGEST: usize = 4096;
 /// Who answers, on which device.
 #[derive(Debug)]
 pub(super) struct Chat {
+    /// Remembers which artifacts it has read and compared.
+    store: Mutex<Store>,
     speaking: Mutex<Speaking>,
 }
 
@@ -100,65 +102,64 @@ pub(super) struct Asked {
     sampling: Sampling,
 }
 
-/// The networks of a run that write text.
-pub(super) fn list(store: &Path, run: &Path) -> Result<Value, Silent> {
-    let folder = Folder::read(run)?;
-    let each = kept(store, &folder, |kept| Ok(kept.speakers()))?.into_iter();
-    Ok(each.map(|Speaker { name, parent, made }| json!({ "name": name, "parent": parent, "made": made })).collect())
-}
-
-/// What the page says of one of them.
-pub(super) fn show(store: &Path, run: &Path, name: &str) -> Result<Value, Silent> {
-    let folder = Folder::read(run)?;
-    let (found, parent) = kept(store, &folder, |kept| Ok((kept.network(name)?, kept.parent(name))))?;
-    let network = Network::open(&found.path)?;
-    speaks(name, &found)?;
-    Ok(json!({
-        "name": name, "parent": parent, "template": network.tokenizer.has_template(), "positions": network.spec.max_positions,
-        "parameters": network.spec.parameter_count(network.head),
-    }))
-}
-
-/// Takes what a page sent, and finds the network.
-pub(super) fn asked(store: &Path, run: &Path, name: &str, body: &[u8]) -> Result<Asked, Silent> {
-    let Sent { messages, temperature, max_tokens, seed } =
-        serde_json::from_slice(body).map_err(|e| Silent::NoDialogue(format!("this is nothing to answer: {e}")))?;
-    let wrong = |what: &str| Err(Silent::NoDialogue(what.to_owned()));
-    let dialogue = talk::dialogue(&messages).map_err(Silent::NoDialogue)?;
-    if dialogue.last().is_none_or(|turn| turn.role != Role::User) {
-        return wrong("there is nothing to answer: the last turn is not the user's");
-    }
-    if !(0.0..=100.0).contains(&temperature) {
-        return wrong("the temperature is a number from 0 to 100");
-    }
-    if !(1..=LONGEST).contains(&max_tokens) {
-        return wrong(&format!("an answer has 1 to {LONGEST} tokens"));
-    }
-    let folder = Folder::read(run)?;
-    let network = kept(store, &folder, |kept| Ok(kept.network(name)?))?;
-    speaks(name, &network)?;
-    let sampling = Sampling { temperature, max_tokens, seed, ..Sampling::default() };
-    Ok(Asked { name: name.to_owned(), network, dialogue, sampling })
-}
-
 fn speaks(name: &str, network: &NetworkAt) -> Result<(), Silent> {
     let language = !network.is_fixed_scorer() && Network::head_at(&network.path)? == crate::model::Head::Language;
     if language { Ok(()) } else { Err(Silent::NoSpeaker { name: name.to_owned() }) }
 }
 
-/// Asks the stages of a run; what has not ended is said to be training while the run goes on.
-fn kept<T>(store: &Path, run: &Folder, ask: impl Fn(&Kept<'_>) -> Result<T, Silent>) -> Result<T, Silent> {
-    let root = durable::parent(store);
-    let told = ask(&Kept::new(&Store::new(root), root, &run.plan));
-    told.map_err(|silent| match silent {
-        Silent::Lost(Lost::NotMade { name } | Lost::Begun { name, .. }) if run.summary.is_null() => Silent::Training { name },
-        other => other,
-    })
-}
-
 impl Chat {
-    pub(super) fn new(engine: LazyEngine) -> Self {
-        Self { speaking: Mutex::new(Speaking { engine, loaded: Vec::new() }) }
+    pub(super) fn new(store: &Path, engine: LazyEngine) -> Self {
+        let store = Mutex::new(Store::new(durable::parent(store)));
+        Self { store, speaking: Mutex::new(Speaking { engine, loaded: Vec::new() }) }
+    }
+
+    /// The networks of a run that write text.
+    pub(super) fn list(&self, run: &Path) -> Result<Value, Silent> {
+        let each = self.kept(run, |kept| Ok(kept.speakers()))?.into_iter();
+        Ok(each.map(|Speaker { name, parent, made }| json!({ "name": name, "parent": parent, "made": made })).collect())
+    }
+
+    /// What the page says of one of them.
+    pub(super) fn show(&self, run: &Path, name: &str) -> Result<Value, Silent> {
+        let (found, parent) = self.kept(run, |kept| Ok((kept.network(name)?, kept.parent(name))))?;
+        speaks(name, &found)?;
+        let network = Network::open(&found.path)?;
+        Ok(json!({
+            "name": name, "parent": parent, "template": network.tokenizer.has_template(), "positions": network.spec.max_positions,
+            "parameters": network.spec.parameter_count(network.head),
+        }))
+    }
+
+    /// Takes what a page sent, and finds the network.
+    pub(super) fn asked(&self, run: &Path, name: &str, body: &[u8]) -> Result<Asked, Silent> {
+        let Sent { messages, temperature, max_tokens, seed } =
+            serde_json::from_slice(body).map_err(|e| Silent::NoDialogue(format!("this is nothing to answer: {e}")))?;
+        let wrong = |what: &str| Err(Silent::NoDialogue(what.to_owned()));
+        let dialogue = talk::dialogue(&messages).map_err(Silent::NoDialogue)?;
+        if dialogue.last().is_none_or(|turn| turn.role != Role::User) {
+            return wrong("there is nothing to answer: the last turn is not the user's");
+        }
+        if !(0.0..=100.0).contains(&temperature) {
+            return wrong("the temperature is a number from 0 to 100");
+        }
+        if !(1..=LONGEST).contains(&max_tokens) {
+            return wrong(&format!("an answer has 1 to {LONGEST} tokens"));
+        }
+        let network = self.kept(run, |kept| Ok(kept.network(name)?))?;
+        speaks(name, &network)?;
+        let sampling = Sampling { temperature, max_tokens, seed, ..Sampling::default() };
+        Ok(Asked { name: name.to_owned(), network, dialogue, sampling })
+    }
+
+    /// Asks the stages of a run; what has not ended is said to be training while the run goes on.
+    fn kept<T>(&self, run: &Path, ask: impl Fn(&Kept<'_>) -> Result<T, Silent>) -> Result<T, Silent> {
+        let run = Folder::told(run)?;
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = ask(&Kept::new(&store, durable::parent(store.root()), &run.plan));
+        told.map_err(|silent| match silent {
+            Silent::Lost(Lost::NotMade { name } | Lost::Begun { name, .. }) if run.summary.is_null() => Silent::Training { name },
+            other => other,
+        })
     }
 
     /// Answers, telling the browser everything as events.

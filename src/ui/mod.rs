@@ -72,7 +72,7 @@ impl Server {
             token,
             address,
             desk: label::Desk::new(raters.sheets, raters.name),
-            chat: chat::Chat::new(engine),
+            chat: chat::Chat::new(store, engine),
             every: Duration::from_millis(400),
         });
         Ok(Self { listener, site, stop: Arc::default() })

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::report::{self, Folder, ReportError, compare};
 
 use super::Site;
-use super::chat::{self, Asked, Silent};
+use super::chat::{Asked, Silent};
 use super::http::{Request, events, whole};
 use super::label::Refused;
 
@@ -69,7 +69,7 @@ fn wrong(stream: &mut TcpStream, status: &str, error: &dyn std::error::Error) ->
 
 /// A dialogue, and the network that is to answer it.
 fn spoken_to(site: &Site, run: &str, stage: &str, body: &[u8]) -> Result<Asked, Silent> {
-    chat::asked(&site.store, &folder(site, run)?, stage, body)
+    site.chat.asked(&folder(site, run)?, stage, body)
 }
 
 /// An answer to a question, written to its sheet.
@@ -150,8 +150,8 @@ fn route(site: &Site, path: &str) -> Result<Answer, ReportError> {
         [""] | ["run", _] | ["compare", _, _] | ["ask", _] | ["chat", _, _] => Answer::Page,
         ["api", "ask"] => Answer::Asked(site.desk.list()),
         ["api", "ask", at] => Answer::Asked(site.desk.show(at)),
-        ["api", "chat", run] => Answer::Chat(chat::list(&site.store, &folder(site, run)?)),
-        ["api", "chat", run, stage] => Answer::Chat(chat::show(&site.store, &folder(site, run)?, stage)),
+        ["api", "chat", run] => Answer::Chat(site.chat.list(&folder(site, run)?)),
+        ["api", "chat", run, stage] => Answer::Chat(site.chat.show(&folder(site, run)?, stage)),
         ["api", "runs"] => Answer::Data(list(&site.store)?),
         ["api", "run", name] => Answer::Data(gathered(name)?),
         ["api", "compare", before, now] => {
@@ -181,7 +181,7 @@ fn folder(site: &Site, name: &str) -> Result<std::path::PathBuf, ReportError> {
 fn list(store: &Path) -> Result<Value, ReportError> {
     let mut found = Vec::new();
     for name in report::runs(store)?.iter().rev() {
-        let Ok(run) = Folder::read(&store.join("runs").join(name)) else { continue };
+        let Ok(run) = Folder::told(&store.join("runs").join(name)) else { continue };
         let last = run.events.last().cloned().unwrap_or_default();
         let kept = run.events.iter().filter(|e| e["event"] == "judged" && e["expectation"]["holds"] == true).count();
         let stage = run.events.iter().rev().find(|e| e["event"] == "running").map(|e| e["stage"].clone());

@@ -60,7 +60,7 @@
   async function one(id) {
     const data = await get("/api/run/" + id), speakers = await speaking(data), top = scrollY;
     const to = name => `/chat/${id}/${name}`, last = speakers.findLast(s => s.made);
-    stageBox.more = name => speakers.some(s => s.name === name) && el("p", {}, el("a", { href: to(name), class: "talk" }, "talk with it"));
+    stageBox.more = name => speakers.some(s => s.name === name) && el("p", {}, el("a", { href: to(name), class: "talk" }, "talk with " + name));
     window.current = data;
     document.title = data.run.recipe + (data.run.live ? " …" : "");
     const typed = ["sample-filter", "worst-filter"].map(i => [i, document.getElementById(i)?.value]);

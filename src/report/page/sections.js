@@ -41,14 +41,14 @@ function stageBox(data, name, at) {
   const members = bindings(data).get(name) || [];
   const one = index => {
     const s = data.stages[index], args = Object.entries(s.args || {}).filter(([key]) => !(key in (s.inputs || {})) || true);
-    return el("details", { open: members.length === 1 }, el("summary", {}, el("b", {}, s.name), ` ${s.primitive} · ${s.state}${s.seconds ? " · " + duration(s.seconds) : ""}`), stageBox.more?.(s.name),
+    return el("details", { open: members.length === 1 }, el("summary", {}, el("b", {}, s.name), ` ${s.primitive} · ${s.state}${s.seconds ? " · " + duration(s.seconds) : ""}`),
       Object.keys(s.values || {}).length ? el("dl", { class: "values" }, Object.entries(s.values).map(([k, v]) => [el("dt", {}, k), el("dd", {}, shown(v), s.before && k in s.before && !s.unchanged ? el("span", { class: "mute" }, `  before ${shown(s.before[k])}`) : null)])) : null,
       el("dl", {}, args.map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]), s.seed ? [el("dt", {}, "seed"), el("dd", {}, String(s.seed))] : null, el("dt", {}, "fingerprint"), el("dd", {}, s.fingerprint || "")));
   };
   const line = members.length ? data.stages[members[0]].at?.line : null;
   return el("div", { class: "stage-box", id: "stage-box", role: "region", "aria-label": name },
     el("h3", {}, name, " ", el("small", {}, line ? `line ${line}` : ""), " ", el("button", { class: "plain", onclick: () => select(data, null), "aria-label": "close" }, "×")),
-    members.map(one));
+    members.map(index => stageBox.more?.(data.stages[index].name)), members.map(one));
 }
 
 /** Shows one binding everywhere: in the graph, in the recipe, and what its stages were given. */
