@@ -8,6 +8,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/tools.js"),
     include_str!("page/plot.js"),
     include_str!("page/sections.js"),
+    include_str!("page/loops.js"),
     include_str!("page/samples.js"),
     include_str!("page/redteam.js"),
     include_str!("page/main.js"),
