@@ -32,6 +32,7 @@ pub mod run;
 pub mod score;
 pub mod stage;
 pub mod syntax;
+pub mod talk;
 pub mod ui;
 pub mod value;
 pub mod watch;

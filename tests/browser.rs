@@ -2,6 +2,8 @@
 //! passed, where there is no browser (`apt-get install chromium`, or `ALIGN_BROWSER=…`).
 
 mod browse;
+mod spoken;
+mod toy;
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +12,7 @@ use std::time::Instant;
 
 use align::plan::draw::{Part, Picture, Sketch, draw};
 use align::report;
-use align::ui::Server;
+use align::ui::{Raters, Server};
 use browse::Page;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
@@ -22,8 +24,10 @@ fn main() {
         ("a_report_asks_nothing_of_the_network_and_runs_nothing_of_its_data", hostile),
         ("a_report_fits_desktop_phone_and_paper", fits),
         ("a_large_report_is_usable", large),
+        ("ui_serves_a_large_run", large_run),
         ("ui_lists_follows_and_compares_runs", live),
         ("ui_asks_people_by_keys", asked),
+        ("ui_talks_with_a_network_beside_its_parent", talked),
     ];
     let trial = |(name, test): &(&str, fn())| {
         let test = *test;
@@ -58,6 +62,15 @@ fn data(points: usize, samples: usize, text: &str) -> Value {
             "at": { "file": "a.align", "line": line, "last": line }, "inputs": inputs, "args": { "lr": "0.001", "note": text }, "values": values, "samples": {} })
     };
     let estimate = json!({ "mean": 0.6, "n": 100, "lower95": 0.5, "upper95": 0.7 });
+    // three rates for two kinds, of which the last has not been made
+    let round = |index: usize| {
+        let (lr, kind, made) = ([1e-4, 1e-3, 1e-2][index / 2], [text, "b"][index % 2], index < 5);
+        let (loss, gold) = ([0.6, 0.7, 0.4, 0.5, 0.2][index.min(4)], [0.5, 0.9, 0.7, 0.8, 0.6][index.min(4)]);
+        let numbers = json!([{ "mean": gold, "n": 100, "lower95": gold - 0.1, "upper95": gold + 0.1 }, loss]);
+        let numbers = if made { numbers } else { json!([null, null]) };
+        json!({ "index": index, "values": [lr, kind], "state": if made { "made" } else { "skipped" }, "kept": index == 4, "numbers": numbers })
+    };
+    let rounds: Vec<Value> = (0..6).map(round).collect();
     let stages = json!([
         stage("base", "load_model", 2, json!({}), json!({})),
         stage("policy.critic", "critic", 3, json!({ "network": "base" }), json!({})),
@@ -115,6 +128,7 @@ fn data(points: usize, samples: usize, text: &str) -> Value {
         "attacks": [attack("harm_base", 2), attack("harm_policy", 8)],
         "expectations": [{ "text": "after.gold > 0.5", "message": text, "holds": true, "sides": [estimate, 0.5] }, { "text": "policy.kl < 1", "holds": false, "sides": [2.0, 1.0] }],
         "figures": [{ "stage": "shown", "title": "gold against distance", "kind": "line", "x": { "label": "d" }, "y": { "label": "gold" }, "series": [{ "name": "run", "points": [[0, 0, -0.1, 0.1], [1, 0.5, 0.4, 0.6]] }] }],
+        "loops": [{ "loop": "rates", "axes": ["lr", "kind"], "columns": ["seen.gold", "policy.loss"], "measured": 1, "rounds": rounds }],
         "warnings": [], "exports": [], "failures": [],
         "files": { "m": { "bytes": 4096, "blake3": "aa" } },
     })
@@ -134,6 +148,7 @@ fn used() {
     for section in [
         "expectations",
         "results",
+        "loops",
         "graph",
         "training",
         "distributions",
@@ -150,6 +165,20 @@ fn used() {
     assert_eq!(page.eval("[...document.querySelectorAll('.expectations li')].filter(l => !l.hidden).length"), 1);
     page.click("#all-numbers");
     assert_eq!(page.eval("document.querySelectorAll('.quiet[hidden]').length"), 0);
+
+    // a sweep: the best of each column, what was kept, and its curves read off by keys
+    let cells = |class: &str| format!("[...document.querySelectorAll('#loops {class}')].map(c => c.textContent)");
+    assert_eq!(page.eval(&cells("td.best")), json!(["0.9 [0.8, 1]", "0.2"]), "the highest gold, the lowest loss");
+    assert_eq!(
+        page.eval("[...document.querySelectorAll('#loops tr.kept td')].slice(0, 3).map(c => c.textContent)"),
+        json!(["0.01", "once", "kept"])
+    );
+    assert_eq!(page.eval(&cells("tbody td[colspan]")), json!(["not made"]));
+    assert_eq!(page.eval("document.querySelectorAll('#loops .plot').length"), 2);
+    page.eval("document.querySelector('#loops .plot').focus()");
+    page.key("ArrowRight");
+    page.key("ArrowRight");
+    assert_eq!(page.eval("document.querySelector('#loops .plot .now').textContent"), "kind once 0.7  kind b 0.8  · lr 0.001");
 
     // samples: filtered by typing, coloured by change
     page.key("/");
@@ -235,6 +264,15 @@ fn fits() {
     drop(folder);
 }
 
+/// How the page moves while it is scrolled for two seconds.
+fn frames(page: &mut Page) -> String {
+    let found = page.eval(
+        "new Promise(done => { let n = 0, worst = 0, last = performance.now(), start = last; const go = now => { worst = Math.max(worst, now - last); last = now; scrollBy(0, 60); n++; if (now - start < 2000) requestAnimationFrame(go); else done([n / (now - start) * 1000, worst]); }; requestAnimationFrame(go); })",
+    );
+    let [a_second, longest] = [0, 1].map(|at| found[at].as_f64().expect("a number"));
+    format!("{a_second:.0} frames a second, the longest {longest:.0} ms")
+}
+
 #[expect(clippy::print_stdout, reason = "how long it took is told, not judged")]
 fn large() {
     let data = data(100_000, 1000, "once");
@@ -242,20 +280,13 @@ fn large() {
     let size = report::page(&data).len();
     let written = begun.elapsed();
     let (mut page, _folder, took) = opened(&data, 1280);
-    let frames = page.eval(
-        "new Promise(done => { let n = 0, worst = 0, last = performance.now(), start = last; const go = now => { worst = Math.max(worst, now - last); last = now; scrollBy(0, 60); n++; if (now - start < 2000) requestAnimationFrame(go); else done([n / (now - start) * 1000, worst]); }; requestAnimationFrame(go); })",
-    );
+    let frames = frames(&mut page);
     let begun = Instant::now();
     page.eval(
         "(() => { const f = document.querySelector('#sample-filter'); f.value = 'number 99'; f.dispatchEvent(new Event('input')); })()",
     );
     page.until("document.querySelectorAll('.sample').length === 11");
-    println!(
-        "{size} bytes assembled in {written:?}; usable after {took:?}; {:.0} frames a second, the longest {:.0} ms; filtered in {:?}",
-        frames[0].as_f64().unwrap_or(0.0),
-        frames[1].as_f64().unwrap_or(0.0),
-        begun.elapsed()
-    );
+    println!("{size} bytes assembled in {written:?}; usable after {took:?}; {frames}; filtered in {:?}", begun.elapsed());
     assert!(size < 8 << 20, "{size} bytes");
     assert!(page.eval("document.getElementsByTagName('*').length").as_u64().expect("a count") < 20_000);
     assert_eq!(page.wrong, Vec::<String>::new());
@@ -285,13 +316,51 @@ fn record(store: &Path, name: &str, accuracy: f64, ended: bool) {
     }
 }
 
+/// A large run as its files: gathered, written, and served.
+#[expect(clippy::print_stdout, reason = "how long it took is told, not judged")]
+fn large_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, name) = (folder.path().join(".align"), "2026-01-01T00-00-00Z-a");
+    record(&store, name, 0.6, true);
+    let (run, made) = (store.join("runs").join(name), data(100_000, 1000, "once"));
+    let curve = &made["curves"][0];
+    let steps = curve["steps"].as_array().expect("steps");
+    let line = |(at, step): (usize, &Value)| {
+        let mut line = json!({ "stage": "policy", "step": step, "time": step });
+        curve["series"].as_object().expect("series").iter().for_each(|(name, values)| line[name] = values[at].clone());
+        format!("{line}\n")
+    };
+    fs::write(run.join("metrics.jsonl"), steps.iter().enumerate().map(line).collect::<String>()).expect("written");
+    fs::write(run.join("samples.json"), made["samples"].to_string()).expect("written");
+    let begun = Instant::now();
+    let size = report::write(&store, &run).expect("a report").metadata().expect("a file").len();
+    let written = begun.elapsed();
+    let server = Server::new(&store, 0, spoken::engine(), Raters::default()).expect("a port");
+    let (address, stop) = (server.address(), server.stopper());
+    let serving = std::thread::spawn(move || server.serve());
+    let mut page = Page::open(1280, 900);
+    let listed = page.go(&address, "document.querySelector('.runs tbody tr')");
+    let base = address.split("/?").next().expect("an address").to_owned();
+    let usable = page.go(&format!("{base}/run/{name}"), "document.querySelectorAll('.sample').length > 10");
+    println!(
+        "{} lines: report of {size} bytes written in {written:?}; listed after {listed:?}, usable after {usable:?}; {}",
+        steps.len(),
+        frames(&mut page)
+    );
+    assert!(size < 8 << 20, "{size} bytes");
+    assert_eq!(page.eval("window.current.curves[0].steps.length"), steps.len());
+    assert_eq!(page.wrong, Vec::<String>::new());
+    stop.store(true, Ordering::Relaxed);
+    serving.join().expect("no panic").expect("served");
+}
+
 fn live() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join(".align");
     record(&store, "2026-01-01T00-00-00Z-a", 0.6, true);
     record(&store, "2026-01-02T00-00-00Z-a", 0.8, true);
     record(&store, "2026-01-03T00-00-00Z-a", 0.9, false);
-    let server = Server::new(&store, 0).expect("a port");
+    let server = Server::new(&store, 0, spoken::engine(), Raters::default()).expect("a port");
     let (address, stop) = (server.address(), server.stopper());
     let serving = std::thread::spawn(move || server.serve());
     let mut page = Page::open(1280, 900);
@@ -323,7 +392,8 @@ fn asked() {
     let sheet = folder.path().join("people.jsonl");
     let queue = json!({ "answers": ["yes", "no"], "raters": 1, "questions": ["<b>a</b>\nkind?", "b kind?", "c kind?"] });
     fs::write(folder.path().join("people.jsonl.queue"), queue.to_string()).expect("written");
-    let server = Server::asking(&folder.path().join(".align"), 0, vec![sheet.clone()], "ann".into()).expect("a port");
+    let raters = Raters { sheets: vec![sheet.clone()], name: "ann".into() };
+    let server = Server::new(&folder.path().join(".align"), 0, spoken::engine(), raters).expect("a port");
     let (address, stop) = (server.address(), server.stopper());
     let serving = std::thread::spawn(move || server.serve());
     let mut page = Page::open(1280, 900);
@@ -347,6 +417,87 @@ fn asked() {
     assert_eq!(said, wanted.map(|(question, answer)| json!({ "question": question, "answer": answer, "rater": "ann" })));
     page.key("h");
     page.until("document.querySelector('.sheet')?.textContent === 'people.jsonl asks nothing'");
+    assert_eq!(page.wrong, Vec::<String>::new());
+    stop.store(true, Ordering::Relaxed);
+    serving.join().expect("no panic").expect("served");
+}
+
+/// A dialogue by keys: two networks answer side by side, Esc stops, what is typed alone is a command.
+fn talked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = spoken::made(folder.path());
+    let server = Server::new(&folder.path().join(".align"), 0, spoken::engine(), Raters::default()).expect("a port");
+    let (address, stop) = (server.address(), server.stopper());
+    let serving = std::thread::spawn(move || server.serve());
+    let mut page = Page::open(1280, 900);
+    page.go(&address, "document.querySelector('.runs tbody a')");
+    page.click(".runs tbody a");
+    page.until("document.querySelector('#graph .block[data-name=tuned]')");
+    page.click("#graph .block[data-name=tuned]");
+    page.click(".stage-box a.talk");
+    page.until("document.activeElement?.id === 'say'");
+    assert_eq!(page.eval("[...document.querySelectorAll('.heads h3')].map(h => h.textContent)"), json!(["base its parent", "tuned"]));
+    assert_eq!(page.eval("document.querySelectorAll('.heads')[0].textContent.includes('no chat template: it continues the text')"), true);
+
+    page.eval("document.querySelector('#max-tokens').value = 12");
+    let whole = |n: usize| format!("document.querySelectorAll('.turn').length === {n} && !document.querySelector('#send').disabled");
+    let said = "[...document.querySelectorAll('.turn:last-child .said')].map(s => s.textContent)";
+    page.write("Once upon");
+    page.call("Input.dispatchKeyEvent", json!({ "type": "keyDown", "key": "Enter", "text": "\r", "modifiers": 8 }));
+    page.write(" a time");
+    page.enter();
+    page.until(&whole(1));
+    assert_eq!(page.eval("document.querySelector('.turn .user').textContent"), "Once upon\n a time");
+    let first = page.eval(said);
+    assert!(first[0].as_str().is_some_and(|text| text.len() > 8) && first[1].as_str().is_some_and(|text| text.len() > 8), "{first}");
+    assert!(page.eval("document.querySelector('.turn .note').textContent").as_str().is_some_and(|note| note.starts_with("12 tokens in ")));
+    page.write("/again");
+    page.enter();
+    page.until(&format!("{} && JSON.stringify({said}) !== {}", whole(1), json!(first.to_string())));
+    assert_eq!(page.eval("document.querySelector('#seed').value"), "1");
+    page.write("<b>Then</b> h");
+    page.enter();
+    page.until(&whole(2));
+    assert_eq!(page.eval("document.querySelector('.turn:last-child .user').textContent"), "<b>Then</b> h");
+    for (typed, left) in [("/undo", 1), ("/clear", 0)] {
+        page.write(typed);
+        page.enter();
+        page.until(&whole(left));
+    }
+    page.write("/what");
+    page.enter();
+    page.until("document.querySelector('#state').textContent === '/what is no command.'");
+    page.write("/system Be kind.");
+    page.enter();
+    page.until("document.querySelector('#system').value === 'Be kind.'");
+
+    // a template that takes no system prompt says so, and what was typed is not lost
+    let base = address.split("/?").next().expect("an address").to_owned();
+    page.go(&format!("{base}/chat/{run}/chatty"), "document.activeElement?.id === 'say'");
+    page.eval("document.querySelector('#system').value = 'Be kind.'");
+    page.write("Tim");
+    page.enter();
+    page.until("document.querySelector('.turn .note.bad')?.textContent.includes('no system prompt')");
+    page.until("document.querySelector('#say').value === 'Tim'");
+
+    // a slow one grows token by token and is stopped
+    page.go(&format!("{base}/chat/{run}/slow"), "document.activeElement?.id === 'say'");
+    assert_eq!(page.eval("document.querySelectorAll('.heads h3').length"), 1, "what was loaded has no parent");
+    page.eval("document.querySelector('#max-tokens').value = 1500");
+    page.write("w5 w6");
+    page.enter();
+    page.until("document.querySelector('.said')?.textContent.length > 40");
+    let some = page.eval("document.querySelector('.said').textContent.length").as_u64().expect("a length");
+    page.until(&format!("document.querySelector('.said').textContent.length > {some}"));
+    page.key("Escape");
+    page.until("document.querySelector('.note').textContent === 'seed 0 · stopped' && !document.querySelector('#send').disabled");
+    let cut = page.eval("document.querySelector('.said').textContent");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(page.eval("document.querySelector('.said').textContent"), cut);
+    page.write("w7");
+    page.eval("document.querySelector('#max-tokens').value = 3");
+    page.enter();
+    page.until("document.querySelector('.turn:last-child .note').textContent.startsWith('3 tokens in ')");
     assert_eq!(page.wrong, Vec::<String>::new());
     stop.store(true, Ordering::Relaxed);
     serving.join().expect("no panic").expect("served");

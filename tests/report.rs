@@ -168,3 +168,51 @@ fn rows_are_drawn_as_points_and_as_cells() {
     let page = fs::read_to_string(runs(folder.path())[0].join("report.html")).expect("a report");
     assert!(page.contains("Twice") && page.contains("\"kind\":\"heat\""));
 }
+
+/// Sweeps and rounds are tables, also where a value leads to a stage that stands elsewhere too.
+#[test]
+fn a_loop_is_a_table_of_its_numbers() {
+    let folder = folder();
+    let recipe = r#"recipe swept {
+    rows = load_data("rows.jsonl") as { prompt: Dialogue, x: Float, kind: Text }
+    beyond = rows.filter(.x > 20)
+    outside = beyond.measure(size: mean(.x, over: all), high: mean(.x > 50, over: all))
+    rates = sweep least in [10, 20, 30] {
+        big = rows.filter(.x > least)
+        seen = big.measure(size: mean(.x, over: all), high: mean(.x > 50, over: all))
+    } keep max(seen.size)
+    walk = repeat round in 1..=3 carrying rest = rows {
+        rest = rest.filter(.x > 10 * round)
+        seen = rest.measure(size: mean(.x, over: all))
+        gate seen.size < 44
+    }
+    grid = sweep factor in [1, 2], of in [rows, beyond] {
+        seen = of.measure(size: mean(factor * .x, over: all))
+    }
+    expect outside.size > 0
+}
+"#;
+    fs::write(folder.path().join("a.align"), recipe).expect("written");
+    let (code, said) = align(folder.path(), &["run", "a.align", "--device", "cpu"]);
+    assert_eq!(code, 0, "{said}");
+    let data: Value = serde_json::from_str(&align(folder.path(), &["report", "--json"]).1).expect("JSON");
+    let loops = data["loops"].as_array().expect("a list");
+    let round = |at: usize, round: usize| loops[at]["rounds"][round].clone();
+    let means = |at: usize| -> Vec<f64> {
+        let column = loops[at]["columns"].as_array().expect("columns").iter().position(|c| c == "seen.size").expect("a column");
+        let rounds = loops[at]["rounds"].as_array().expect("rounds").iter();
+        rounds.filter_map(|r| r["numbers"][column]["mean"].as_f64()).collect()
+    };
+    let names: Vec<&Value> = loops.iter().map(|l| &l["loop"]).collect();
+    assert_eq!(names, ["rates", "walk", "grid"], "{data}");
+    assert_eq!((&loops[0]["axes"], &loops[0]["columns"]), (&json!(["least"]), &json!(["seen.high", "seen.size"])));
+    assert_eq!([0, 1, 2].map(|i| round(0, i)["values"].clone()), [json!([10]), json!([20]), json!([30])]);
+    assert_eq!((means(0), [0, 1, 2].map(|i| round(0, i)["kept"] == true)), (vec![35.5, 40.5, 45.5], [false, false, true]));
+    assert_eq!(round(0, 1)["numbers"][1]["n"], 40, "the stage that stands outside the loop too");
+    // the gate closes behind the second round
+    assert_eq!((&loops[1]["axes"], means(1)), (&json!(["round"]), vec![35.5, 40.5, 45.5]));
+    assert_eq!([0, 1, 2].map(|i| round(1, i)["kept"] == true), [false, true, false]);
+    assert_eq!(round(2, 3)["values"], json!([2, "beyond"]), "what is no number goes by what was written");
+    assert_eq!(means(2), [30.5, 40.5, 61.0, 81.0]);
+    assert_eq!(means(2).len(), loops[2]["rounds"].as_array().map_or(0, Vec::len));
+}

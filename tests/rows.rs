@@ -82,6 +82,7 @@ impl World {
             seed: self.seed,
             span: span(),
             when: Vec::new(),
+            rounds: Vec::new(),
             output: Type::Data(Row::new()),
             extras: BTreeMap::new(),
         };

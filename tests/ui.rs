@@ -1,14 +1,18 @@
 //! Who is answered by `align ui`, and who is not.
 
+mod spoken;
+mod toy;
+
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use align::ui::Server;
+use align::ui::{Raters, Server};
+use serde_json::{Value, json};
 
 struct Site {
     folder: tempfile::TempDir,
@@ -30,7 +34,12 @@ impl Site {
         fs::write(folder.path().join("people.jsonl.queue"), queue).expect("written");
         fs::write(folder.path().join("other.jsonl.queue"), queue).expect("written");
         let sheets = ["people.jsonl", "later.jsonl"].map(|sheet| folder.path().join(sheet)).to_vec();
-        let server = Server::asking(&folder.path().join(".align"), 0, sheets, "ann".into()).expect("a port");
+        Self::over(folder, Raters { sheets, name: "ann".into() })
+    }
+
+    /// Serves the store in a folder.
+    fn over(folder: tempfile::TempDir, raters: Raters) -> Self {
+        let server = Server::new(&folder.path().join(".align"), 0, spoken::engine(), raters).expect("a port");
         let address = server.address();
         let (host, token) = address.strip_prefix("http://").and_then(|a| a.split_once("/?token=")).expect("an address");
         let (host, token, stop) = (host.to_owned(), token.to_owned(), server.stopper());
@@ -240,4 +249,199 @@ fn answers_at_the_same_time_are_each_written_once() {
     });
     assert_eq!((codes.iter().filter(|code| **code == 200).count(), codes.iter().filter(|code| **code == 409).count()), (1, 7), "{codes:?}");
     assert_eq!(site.sheet().lines().count(), 1);
+}
+
+/// A site over a run that made networks, and the run's name.
+fn talking() -> (Site, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = spoken::made(folder.path());
+    (Site::over(folder, Raters::default()), run)
+}
+
+fn body(answer: &str) -> Value {
+    serde_json::from_str(answer.split_once("\r\n\r\n").expect("a head").1).expect("JSON")
+}
+
+/// What is asked of a network: the turns in order, the first one the user's.
+fn saying(turns: &[&str], temperature: f64, max_tokens: usize) -> String {
+    let roles = ["user", "assistant"].iter().cycle();
+    let messages: Vec<Value> = turns.iter().zip(roles).map(|(text, role)| json!({ "role": role, "content": text })).collect();
+    json!({ "messages": messages, "temperature": temperature, "max_tokens": max_tokens, "seed": 0 }).to_string()
+}
+
+impl Site {
+    /// Every event of an answer.
+    fn events(&self, run: &str, stage: &str, said: &str) -> Vec<Value> {
+        let answer = self.give(&format!("/api/chat/{run}/{stage}"), &self.own(), said);
+        assert!(status(&answer) == 200 && answer.contains("text/event-stream"), "{answer}");
+        let (_, stream) = answer.split_once("\r\n\r\n").expect("a head");
+        stream.split("\n\n").filter(|e| !e.is_empty()).map(|e| serde_json::from_str(&e["data: ".len()..]).expect("JSON")).collect()
+    }
+}
+
+fn text(events: &[Value]) -> String {
+    events.iter().filter_map(|event| event["text"].as_str()).collect()
+}
+
+#[test]
+fn networks_answer_as_in_the_terminal_and_know_their_parents() {
+    let (site, run) = talking();
+    let listed = body(&site.ask(&format!("GET /api/chat/{run}"), &site.cookie()));
+    let named: Vec<(&str, Option<&str>)> =
+        listed.as_array().expect("a list").iter().map(|s| (s["name"].as_str().expect("a name"), s["parent"].as_str())).collect();
+    let (base, tuned) = (Some("base"), Some("tuned"));
+    let policies = [("rates.1.policy", tuned), ("rates.2.policy", tuned), ("rates.policy", tuned)];
+    assert_eq!(
+        named,
+        [&[("base", None), ("chatty", None), ("slow", None), ("tuned", base)][..], &policies].concat(),
+        "no scorer, no table"
+    );
+
+    let shown = body(&site.ask(&format!("GET /api/chat/{run}/tuned"), &site.cookie()));
+    assert_eq!((&shown["parent"], &shown["template"], &shown["positions"]), (&json!("base"), &json!(false), &json!(512)));
+    assert_eq!(body(&site.ask(&format!("GET /api/chat/{run}/chatty"), &site.cookie()))["template"], true);
+    assert_eq!(status(&site.ask(&format!("GET /chat/{run}/tuned"), &site.cookie())), 200);
+
+    let events = site.events(&run, "base", &saying(&["Once upon a time"], 0.0, 12));
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_align"))
+        .args(["generate", "plain", "Once upon a time", "--temperature", "0", "--max-tokens", "12", "--device", "cpu"])
+        .current_dir(site.folder.path())
+        .output()
+        .expect("the program runs");
+    assert_eq!(text(&events), String::from_utf8_lossy(&out.stdout).trim_end_matches('\n'));
+    assert_eq!(events[0], json!({ "state": "loads" }));
+    assert!(events.iter().filter(|e| e["text"].is_string()).count() >= 12, "token by token: {events:?}");
+    let done = &events.last().expect("an end")["done"];
+    assert_eq!((&done["tokens"], &done["finished"], &done["full"]), (&json!(12), &json!(false), &json!(false)));
+    // it is still there, and so is its parent; a third one makes room
+    let again = site.events(&run, "base", &saying(&["Once upon a time"], 0.0, 12));
+    assert_eq!((text(&again), again[0]["state"].is_null()), (text(&events), true));
+    assert_ne!(text(&site.events(&run, "tuned", &saying(&["Once upon a time"], 0.0, 12))), "");
+    assert!(site.events(&run, "base", &saying(&["Tim"], 0.0, 2))[0]["state"].is_null());
+    site.events(&run, "chatty", &saying(&["Tim"], 0.0, 2));
+    assert_eq!(site.events(&run, "tuned", &saying(&["Tim"], 0.0, 2))[0]["state"], "loads");
+}
+
+#[test]
+fn a_dialogue_goes_through_the_template_and_seeds_draw_other_answers() {
+    let (site, run) = talking();
+    let said = |stage: &str, turns: &[&str]| text(&site.events(&run, stage, &saying(turns, 0.0, 8)));
+    // the template ends every turn with its line, a network without one reads on
+    assert_eq!(said("chatty", &["Once", "upon", "a time"]), said("chatty", &["Once\nupon\na time"]));
+    assert_ne!(said("chatty", &["Once", " upon", " a time"]), said("chatty", &["Once upon a time"]));
+    assert_eq!(said("base", &["Once", " upon", " a time"]), said("base", &["Once upon a time"]));
+    let system = json!({ "messages": [{ "role": "system", "content": "Be kind." }, { "role": "user", "content": "Tim" }], "temperature": 0, "max_tokens": 4, "seed": 0 });
+    let refused = site.events(&run, "chatty", &system.to_string());
+    assert!(refused.last().expect("an end")["error"].as_str().is_some_and(|e| e.contains("no system prompt")), "{refused:?}");
+    let drawn = |seed: u64| {
+        let said = json!({ "messages": "Once upon a time", "temperature": 1, "max_tokens": 12, "seed": seed });
+        text(&site.events(&run, "base", &said.to_string()))
+    };
+    assert_eq!(drawn(1), drawn(1));
+    assert_ne!(drawn(1), drawn(2));
+}
+
+#[test]
+fn a_context_that_is_full_is_said_and_an_answer_ends_where_it_is() {
+    let (site, run) = talking();
+    let long = "Once upon a time there was a little cat. ".repeat(80);
+    let events = site.events(&run, "base", &saying(&[&long], 0.0, 8));
+    let error = events.last().expect("an end")["error"].as_str().expect("an error").to_owned();
+    assert!(error.starts_with("the context is full: the dialogue has ") && error.ends_with("`base` was made for 512"), "{error}");
+    let events = site.events(&run, "slow", &saying(&[&"w5 ".repeat(2040)], 0.0, 100));
+    let done = &events.last().expect("an end")["done"];
+    assert!(done["full"] == true && done["tokens"].as_u64().is_some_and(|n| n < 10), "{events:?}");
+}
+
+#[test]
+fn only_our_own_page_talks_and_only_with_networks_of_the_store() {
+    let (site, run) = talking();
+    let (own, cookie) = (site.own(), site.cookie());
+    let said = saying(&["Tim"], 0.0, 2);
+    let (origin, json) = (format!("Origin: http://{}\r\n", site.host), "Content-Type: application/json\r\n");
+    let base = format!("/api/chat/{run}/base");
+    for (wanted, path, headers, body) in [
+        (401, base.clone(), format!("{origin}{json}"), said.clone()),
+        (403, base.clone(), format!("{cookie}{json}"), said.clone()),
+        (403, base.clone(), format!("{cookie}Origin: http://evil.example\r\n{json}"), said.clone()),
+        (403, base.clone(), format!("{cookie}{origin}Content-Type: text/plain\r\n"), said.clone()),
+        (403, base.clone(), format!("{own}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\n"), said.clone()),
+        (404, "/api/chat/nowhere/base".into(), own.clone(), said.clone()),
+        (404, format!("/api/chat/{run}/nothing"), own.clone(), said.clone()),
+        (404, format!("/api/chat/{run}/plain"), own.clone(), said.clone()),
+        (404, format!("/api/chat/{run}/..%2f..%2fplain"), own.clone(), said.clone()),
+        (404, "/api/chat/../../plain".into(), own.clone(), said.clone()),
+        (409, format!("/api/chat/{run}/rows"), own.clone(), said.clone()),
+        (409, format!("/api/chat/{run}/judge"), own.clone(), said.clone()),
+        (400, base.clone(), own.clone(), "Tim".into()),
+        (400, base.clone(), own.clone(), saying(&["Tim", "was"], 0.0, 2)),
+        (400, base.clone(), own.clone(), saying(&[], 0.0, 2)),
+        (400, base.clone(), own.clone(), saying(&["Tim"], -1.0, 2)),
+        (400, base.clone(), own.clone(), saying(&["Tim"], 0.0, 0)),
+        (400, base.clone(), own.clone(), saying(&["Tim"], 0.0, 1_000_000)),
+        (400, base.clone(), own.clone(), said.replace("seed", "path")),
+    ] {
+        let answer = site.give(&path, &headers, &body);
+        assert_eq!(status(&answer), wanted, "{path} {headers}{body}: {answer}");
+        assert!(!answer.contains(&site.folder.path().display().to_string()), "{path} tells where it lies: {answer}");
+    }
+    assert_eq!(status(&site.ask(&format!("DELETE {base}"), &cookie)), 405);
+}
+
+#[test]
+fn networks_that_are_not_what_they_were_are_not_talked_to() {
+    let (site, run) = talking();
+    let folder = site.folder.path();
+    let refused = |stage: &str| {
+        let answer = site.give(&format!("/api/chat/{run}/{stage}"), &site.own(), &saying(&["Tim"], 0.0, 2));
+        assert_eq!(status(&answer), 409, "{answer}");
+        assert_eq!(status(&site.ask(&format!("GET /api/chat/{run}/{stage}"), &site.cookie())), 409, "it is said before anything is");
+        body(&answer)["error"].as_str().expect("a sentence").to_owned()
+    };
+    // one byte of the weights
+    let weights = spoken::artifact(folder, &run, "rates.1.policy").join("network/model.safetensors");
+    let mut bytes = fs::read(&weights).expect("there");
+    *bytes.last_mut().expect("numbers") ^= 1;
+    fs::write(&weights, bytes).expect("written");
+    assert!(refused("rates.1.policy").contains("is damaged"), "{}", refused("rates.1.policy"));
+    // a model outside the store, changed and gone
+    let config = folder.join("plain/config.json");
+    fs::write(&config, fs::read_to_string(&config).expect("there") + " ").expect("written");
+    assert_eq!(refused("base"), "`plain` has other content than when `base` read it");
+    fs::remove_dir_all(folder.join("chat")).expect("removed");
+    assert_eq!(refused("chatty"), "`chat`, which `chatty` read, cannot be read any more: it does not exist");
+    // never made, and not yet
+    fs::remove_dir_all(spoken::artifact(folder, &run, "tuned")).expect("removed");
+    assert_eq!(refused("tuned"), "`tuned` has not been made");
+    fs::remove_file(folder.join(".align/runs").join(&run).join("summary.json")).expect("removed");
+    assert_eq!(refused("tuned"), "`tuned` is still training; it can be talked to when it has ended");
+    let listed = body(&site.ask(&format!("GET /api/chat/{run}"), &site.cookie()));
+    let tuned = listed.as_array().expect("a list").iter().find(|s| s["name"] == "tuned").expect("it is named");
+    assert_eq!(tuned, &json!({ "name": "tuned", "parent": "base", "made": false }));
+}
+
+/// Who goes away ends the answer, and the next one has not to wait for it.
+#[test]
+fn whoever_goes_away_stops_the_answer() {
+    let (site, run) = talking();
+    let (long, short) = (saying(&["w5 w6"], 0.0, 1500), saying(&["w5 w6"], 0.0, 2));
+    let begun = Instant::now();
+    assert_eq!(site.events(&run, "slow", &long).last().expect("an end")["done"]["tokens"], 1500);
+    let whole = begun.elapsed();
+    let mut stream = TcpStream::connect(&site.host).expect("it listens");
+    let head =
+        format!("POST /api/chat/{run}/slow HTTP/1.1\r\nHost: {}\r\n{}Content-Length: {}\r\n\r\n{long}", site.host, site.own(), long.len());
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut lines = BufReader::new(stream).lines();
+    assert!(lines.any(|line| line.expect("a line").starts_with("data: {\"text\"")), "it speaks");
+    // another one waits while it speaks
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| site.events(&run, "slow", &short));
+        std::thread::sleep(Duration::from_millis(250));
+        drop(lines);
+        let events = other.join().expect("no panic");
+        assert_eq!((&events[0]["state"], &events.last().expect("an end")["done"]["tokens"]), (&json!("waits"), &json!(2)));
+    });
+    assert!(begun.elapsed() < whole / 2, "{:?} of {whole:?}", begun.elapsed());
 }

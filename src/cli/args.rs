@@ -253,6 +253,8 @@ pub(super) struct UiArgs {
     /// Who answers
     #[arg(long, value_name = "NAME", default_value = "me")]
     pub(super) rater: String,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

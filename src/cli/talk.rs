@@ -1,11 +1,13 @@
 //! `align chat` and `align generate`: what a network says.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::model::{Engine, Extras, ModelError, NetId, Request, Sample, Sampling, Tokenizer};
+use crate::talk::{answer, turn};
 use crate::value::{Dialogue, Role, Turn};
 
 use super::Exit;
@@ -128,30 +130,13 @@ impl<'a> Talk<'a> {
     }
 }
 
-fn turn(role: Role, text: &str) -> Turn {
-    Turn { role, text: text.into() }
-}
-
-/// Samples one answer and prints it as it comes. What may be part of a stop text or of a character is held back.
+/// Samples one answer and prints it as it comes.
 fn stream(engine: &mut Engine, net: NetId, prompt: Vec<u32>, sampling: &Sampling, key: u64) -> Result<Sample, ModelError> {
-    let tokenizer = engine.tokenizer(net).clone();
-    let mut shown = 0;
-    let held = sampling.stop.iter().map(String::len).max().unwrap_or(0);
-    let mut said = |_: usize, tokens: &[u32]| {
-        let text = tokenizer.decode_completion(&prompt, tokens);
-        let whole = text.trim_end_matches('\u{fffd}');
-        let stopped = sampling.stop.iter().filter_map(|stop| whole.find(stop.as_str())).min();
-        let until = stopped.unwrap_or_else(|| whole.floor_char_boundary(whole.len().saturating_sub(held)));
-        if until > shown {
-            out::print(&whole[shown..until]);
-            shown = until;
-        }
+    let mut print = |text: &str| {
+        out::print(text);
+        ControlFlow::Continue(())
     };
-    let request = Request { prompt: prompt.clone().into(), key };
-    let extras = Extras { said: Some(&mut said), ..Extras::default() };
-    let sample = engine.generate(net, &[request], sampling, extras)?.remove(0);
-    out::print(sample.text.get(shown..).unwrap_or_default());
-    Ok(sample)
+    answer(engine, net, prompt, sampling, key, &mut print)
 }
 
 pub(super) fn generate(args: &GenerateArgs) -> Exit {
@@ -248,21 +233,9 @@ fn is_jsonl(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "jsonl" || e == "json")
 }
 
-/// The dialogue of a line of JSON: a text, a list of messages, or an object whose `prompt` or `messages` is one of these.
+/// The dialogue of a line of JSON; see [`crate::talk::dialogue`].
 pub(super) fn dialogue(line: &str) -> Result<Dialogue, String> {
-    let value: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
-    let inner = value.get("prompt").or_else(|| value.get("messages")).unwrap_or(&value);
-    match inner {
-        Value::String(text) => Ok(vec![turn(Role::User, text)]),
-        Value::Array(messages) if !messages.is_empty() => messages.iter().map(message).collect(),
-        _ => Err("expected a text, a list of messages, or an object with `prompt` or `messages`".to_owned()),
-    }
-}
-
-fn message(value: &Value) -> Result<Turn, String> {
-    let role = value["role"].as_str().and_then(Role::from_name).ok_or("a message has a `role`: system, user or assistant")?;
-    let text = value["content"].as_str().or_else(|| value["text"].as_str()).ok_or("a message has a text as `content`")?;
-    Ok(turn(role, text))
+    crate::talk::dialogue(&serde_json::from_str(line).map_err(|e| e.to_string())?)
 }
 
 impl SamplingArgs {
@@ -277,22 +250,6 @@ impl SamplingArgs {
             stop: self.stop.clone(),
             max_tokens: self.max_tokens,
             seed: self.seed,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_json_is_a_dialogue() {
-        let hello = vec![turn(Role::User, "Hello")];
-        for line in ["\"Hello\"", "{\"prompt\": \"Hello\"}", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}"] {
-            assert_eq!(dialogue(line), Ok(hello.clone()), "{line}");
-        }
-        for line in ["", "7", "[]", "{\"text\": 1}", "[{\"role\": \"tool\", \"content\": \"x\"}]", "[{\"role\": \"user\"}]"] {
-            assert!(dialogue(line).is_err(), "{line}");
         }
     }
 }

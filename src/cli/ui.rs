@@ -4,15 +4,24 @@ use std::sync::atomic::Ordering;
 
 use crate::diagnostic::{Diagnostic, reason};
 use crate::run::Store;
-use crate::ui::Server;
+use crate::ui::{Raters, Server};
 
 use super::Exit;
 use super::args::UiArgs;
+use super::device::Chosen;
 use super::network::refuse;
 use super::out;
 
 pub(super) fn ui(args: &UiArgs) -> Exit {
-    let server = match Server::asking(Store::new(&args.folder).root(), args.port, args.ask.clone(), args.rater.clone()) {
+    let device = match Chosen::new(args.device.device) {
+        Ok(device) => device,
+        Err(wrong) => {
+            refuse(&wrong);
+            return Exit::Failed;
+        }
+    };
+    let raters = Raters { sheets: args.ask.clone(), name: args.rater.clone() };
+    let server = match Server::new(Store::new(&args.folder).root(), args.port, device.engine(), raters) {
         Ok(server) => server,
         Err(error) => {
             let wrong = format!("port {} cannot be listened on: {}", args.port, reason(&error));

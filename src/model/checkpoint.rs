@@ -95,6 +95,19 @@ impl Network {
         Ok(Self { spec, head, weights, tokenizer, adapter: None, blocks, config: Arc::new(config.object) })
     }
 
+    /// The head of the network at a path, without reading its tokenizer or weights.
+    ///
+    /// # Errors
+    /// When its configuration cannot be read.
+    pub fn head_at(path: &Path) -> Result<Head, ModelError> {
+        if gguf_at(path).is_some() {
+            return Ok(Head::Language);
+        }
+        let (folder, ..) = locate(path)?;
+        let config = Config::read(&folder.join("config.json"))?;
+        head_of(&folder, &config, &ModelSpec::from_config(&config)?).map(|(head, _)| head)
+    }
+
     fn from_gguf(path: &Path) -> Result<Self, ModelError> {
         fs::metadata(path).map_err(|e| ModelError::unreadable(path, &e))?;
         let gguf = Gguf::open(path)?;

@@ -5,7 +5,7 @@
 //! never on what is computed beside it.
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -65,9 +65,13 @@ pub struct Extras<'a> {
     pub forms: &'a [Option<Arc<str>>],
     /// Told how many samples are finished and how many tokens were drawn, after every step.
     pub observe: Option<&'a mut dyn FnMut(usize, usize)>,
-    /// Told each request's tokens so far, after every step that drew one for it.
-    pub said: Option<&'a mut dyn FnMut(usize, &[u32])>,
+    /// Told each request's tokens so far, after every step that drew one for it; whoever breaks has heard enough of it,
+    /// and it ends there, unfinished.
+    pub said: Option<&'a mut Hear<'a>>,
 }
+
+/// Hears a request's tokens; see [`Extras::said`].
+pub type Hear<'a> = dyn FnMut(usize, &[u32]) -> ControlFlow<()> + 'a;
 
 impl std::fmt::Debug for Extras<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -341,16 +345,14 @@ impl Run<'_> {
     }
 
     /// Adds the drawn tokens, and ends what is at its end.
-    fn append(&mut self, choices: &[Choice], said: &mut Option<&mut dyn FnMut(usize, &[u32])>) {
+    fn append(&mut self, choices: &[Choice], said: &mut Option<&mut Hear<'_>>) {
         let mut going = Vec::with_capacity(self.slots.len());
         for (mut slot, choice) in std::mem::take(&mut self.slots).into_iter().zip(choices) {
             slot.tokens.push(choice.token);
             slot.logps.push(choice.logp);
-            if let Some(said) = said {
-                said(slot.request, &slot.tokens);
-            }
+            let halted = said.as_mut().is_some_and(|said| said(slot.request, &slot.tokens).is_break());
             let ended = self.tokenizer.end().contains(&choice.token) || self.stopped(&slot);
-            if ended || slot.tokens.len() >= self.sampling.max_tokens {
+            if ended || halted || slot.tokens.len() >= self.sampling.max_tokens {
                 self.give_back(&slot);
                 self.finish(slot, ended);
             } else {

@@ -52,7 +52,7 @@ pub use families::FAMILIES;
 pub use family::Family;
 pub use footprint::NetworkSize;
 pub use form::{Container, Form, Numbers};
-pub use generate::{Constraint, Extras, Request, Sample};
+pub use generate::{Constraint, Extras, Hear, Request, Sample};
 pub use inside::{Attention, Inner, Read};
 pub use layout::{Batch, Layout, Place};
 pub use optimiser::{AdamStep, Update};

@@ -310,11 +310,7 @@ fn contents(
             absent.insert(written.clone(), call.span);
             outside::expected(&written, around.root)
         } else {
-            let mut read = primitive.outside_files(&path).map_err(|e| unreadable(&path, e))?;
-            if let Some(Ok(reference)) = hub::Reference::parse(&written) {
-                read.retain(|file| primitive.want().reads(&reference, file));
-            }
-            outside::content(&path, &read, around.hashes).map_err(|(at, e)| unreadable(&at, e))?
+            outside::named(primitive, &written, around.root, around.hashes).map_err(|(at, e)| unreadable(&at, e))?
         };
         found.insert((*argument).to_owned(), content.blake3.clone());
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

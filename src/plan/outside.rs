@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, HashCache};
+use crate::hub;
 use crate::lock::{Content, Lock};
+use crate::stage::Primitive;
 
 /// What an argument's path stands for: the hash of the names and contents of all files that are read for it.
 ///
@@ -21,6 +23,19 @@ pub fn content(path: &Path, files: &[PathBuf], hashes: &mut HashCache) -> Result
         hasher.update(format!("{name}\0{length}\0{hash}\n").as_bytes());
     }
     Ok(Content { bytes, blake3: hasher.finalize().to_hex()[..32].to_owned() })
+}
+
+/// What is read for an argument of a primitive's call that was written so.
+///
+/// # Errors
+/// As [`content`].
+pub fn named(primitive: &dyn Primitive, written: &str, root: &Path, hashes: &mut HashCache) -> Result<Content, (PathBuf, io::Error)> {
+    let path = hub::path(root, written);
+    let mut read = primitive.outside_files(&path).map_err(|e| (path.clone(), e))?;
+    if let Some(Ok(reference)) = hub::Reference::parse(written) {
+        read.retain(|file| primitive.want().reads(&reference, file));
+    }
+    content(&path, &read, hashes)
 }
 
 fn name_beside(path: &Path, file: &Path) -> String {

@@ -45,6 +45,7 @@ impl Sketch {
             seed: 0,
             span: span(at),
             when: Vec::new(),
+            rounds: Vec::new(),
             output,
             extras: BTreeMap::from([("mean".into(), Type::Float)]),
         });

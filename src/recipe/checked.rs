@@ -39,9 +39,24 @@ pub struct StageCall {
     pub span: Span,
     /// Conditions over artifacts that must hold for it to run: earlier rounds' gates and `until`s. Empty: always.
     pub when: Vec<Condition>,
+    /// The rounds of loops that it was written in, or that an equal call was: the innermost loop of each.
+    pub rounds: Vec<Round>,
     /// What it produces.
     pub output: Type,
     pub extras: BTreeMap<Arc<str>, Type>,
+}
+
+/// One round of a `repeat`, or one run of a `sweep`, as a stage in it knows it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Round {
+    /// What the loop was bound to, dotted as names of stages are.
+    pub of: Arc<str>,
+    /// From 0.
+    pub index: usize,
+    /// What the loop's head gave this round: the counter, or the value of every axis.
+    pub values: Vec<(Arc<str>, Cell)>,
+    /// What the stage is called inside: `seen.measure`.
+    pub name: String,
 }
 
 /// A round's `gate` (must be true) or `until` (must be false).

@@ -7,7 +7,7 @@ use crate::syntax::span::Span;
 use crate::syntax::tree::{Bind, Expr, ExprKind, Name, Repeat, Statement, StatementKind, Sweep};
 use crate::value::Cell;
 
-use super::checked::{Arg, Condition, StageCall};
+use super::checked::{Arg, Condition, Round, StageCall};
 use super::elaborate::{Elaborator, Outcome, Refused};
 use super::mistake::Mistake;
 use super::scope::Scope;
@@ -19,11 +19,19 @@ const ROUNDS: i64 = 1000;
 
 /// What one round or one run of a sweep bound.
 #[derive(Clone, Debug)]
-struct Round {
+struct Bound {
     bindings: Vec<(Arc<str>, Typed)>,
     /// Holds when the round counts: its gates.
     gates: Vec<Formula>,
     score: Option<Formula>,
+}
+
+/// What a round has from its loop.
+struct Head {
+    index: usize,
+    /// What its stages are called by.
+    label: String,
+    values: Vec<(Arc<str>, Cell)>,
 }
 
 /// How one of several rounds is chosen.
@@ -40,9 +48,9 @@ impl<'a> Elaborator<'a> {
             carried.push((bind.name.text.clone(), self.expression(&bind.value, scope, None)?));
         }
         let outer_when = self.when.len();
-        let mut rounds: Vec<Round> = Vec::new();
+        let mut rounds: Vec<Bound> = Vec::new();
         let mut conditional = false;
-        for count in counts {
+        for (index, count) in counts.enumerate() {
             let inner = scope.nested();
             inner.insert(repeat.counter.text.clone(), Typed::constant(Type::Int, Cell::Int(count), repeat.counter.span));
             inner.define_line(&repeat.counter);
@@ -54,7 +62,8 @@ impl<'a> Elaborator<'a> {
                 inner.insert("previous".into(), record(last.bindings.clone(), span));
             }
             let names: Vec<Arc<str>> = carried.iter().map(|(n, _)| n.clone()).collect();
-            let round = self.round(&repeat.body, &inner, &names, &count.to_string(), repeat.keep.as_ref())?;
+            let head = Head { index, label: count.to_string(), values: vec![(repeat.counter.text.clone(), Cell::Int(count))] };
+            let round = self.round(&repeat.body, &inner, &names, head, repeat.keep.as_ref())?;
             for (name, value) in &mut carried {
                 if let Some((_, new)) = round.bindings.iter().find(|(n, _)| n == name) {
                     *value = new.clone();
@@ -92,13 +101,16 @@ impl<'a> Elaborator<'a> {
         let mut runs = Vec::new();
         for run in 0..total {
             let inner = scope.nested();
-            let mut rest = run;
+            let (mut rest, mut given) = (run, Vec::new());
             for (axis, values) in axes.iter().rev() {
-                inner.insert(axis.name.text.clone(), values[rest % values.len()].clone());
+                let value = &values[rest % values.len()];
+                inner.insert(axis.name.text.clone(), value.clone());
                 inner.define_line(&axis.name);
+                given.insert(0, (axis.name.text.clone(), self.told(value)));
                 rest /= values.len();
             }
-            runs.push(self.round(&sweep.body, &inner, &[], &(run + 1).to_string(), sweep.keep.as_ref())?);
+            let head = Head { index: run, label: (run + 1).to_string(), values: given };
+            runs.push(self.round(&sweep.body, &inner, &[], head, sweep.keep.as_ref())?);
         }
         let keep = self.keep(sweep.keep.as_ref())?;
         if keep.is_none() {
@@ -124,17 +136,26 @@ impl<'a> Elaborator<'a> {
         body: &'a [Statement],
         inner: &Scope<'a>,
         carried: &[Arc<str>],
-        label: &str,
+        head: Head,
         keep: Option<&'a Expr>,
-    ) -> Outcome<Round> {
-        self.path.push(label.to_owned());
+    ) -> Outcome<Bound> {
+        let known = Round { of: self.path.join(".").into(), index: head.index, values: head.values, name: String::new() };
+        self.path.push(head.label);
+        self.rounds.push((known, self.path.len()));
         let round = self.round_body(body, inner, carried, keep);
+        self.rounds.pop();
         self.path.pop();
         round
     }
 
-    fn round_body(&mut self, body: &'a [Statement], inner: &Scope<'a>, carried: &[Arc<str>], keep: Option<&'a Expr>) -> Outcome<Round> {
-        let mut round = Round { bindings: Vec::new(), gates: Vec::new(), score: None };
+    /// A value of an axis for people: as it is, or as it was written.
+    fn told(&self, value: &Typed) -> Cell {
+        let written = || self.sources.get(value.span.file).text[value.span.range()].split_whitespace().collect::<Vec<_>>().join(" ");
+        value.as_constant().unwrap_or_else(|| Cell::text(written()))
+    }
+
+    fn round_body(&mut self, body: &'a [Statement], inner: &Scope<'a>, carried: &[Arc<str>], keep: Option<&'a Expr>) -> Outcome<Bound> {
+        let mut round = Bound { bindings: Vec::new(), gates: Vec::new(), score: None };
         let mut refused = false;
         for statement in body {
             match &statement.kind {
@@ -172,7 +193,7 @@ impl<'a> Elaborator<'a> {
         value: &'a Expr,
         inner: &Scope<'a>,
         carried: &[Arc<str>],
-        round: &mut Round,
+        round: &mut Bound,
     ) -> Outcome<()> {
         if inner.contains(&name.text) && !carried.contains(&name.text) {
             return Err(self.report(Mistake::Shadowed { name: name.text.clone(), span: name.span }));
@@ -214,7 +235,7 @@ impl<'a> Elaborator<'a> {
     }
 
     /// The value of a loop: the last round's bindings, or those of the round that is chosen when the numbers are known.
-    fn chosen(&mut self, rounds: Vec<Round>, conditional: bool, keep: Option<Keep>, list: &str, span: Span) -> Outcome<Typed> {
+    fn chosen(&mut self, rounds: Vec<Bound>, conditional: bool, keep: Option<Keep>, list: &str, span: Span) -> Outcome<Typed> {
         let Some(last) = rounds.last().cloned() else { return Err(Refused) };
         let mut fields = Vec::new();
         for (name, value) in &last.bindings {
@@ -228,7 +249,7 @@ impl<'a> Elaborator<'a> {
         Ok(record(fields, span))
     }
 
-    fn choose(&mut self, name: &Arc<str>, candidates: &[Typed], rounds: &[Round], keep: Option<&Keep>, span: Span) -> Outcome<Typed> {
+    fn choose(&mut self, name: &Arc<str>, candidates: &[Typed], rounds: &[Bound], keep: Option<&Keep>, span: Span) -> Outcome<Typed> {
         let first = &candidates[0];
         if let Value::With { extras, .. } = &first.value {
             let mains: Vec<Typed> =
@@ -264,6 +285,7 @@ impl<'a> Elaborator<'a> {
             seed: 0,
             span: self.user_span(span),
             when: Vec::new(),
+            rounds: Vec::new(),
             output: first.ty.clone(),
             extras: Row::new(),
         };
@@ -285,7 +307,7 @@ fn record(fields: Vec<(Arc<str>, Typed)>, span: Span) -> Typed {
 }
 
 /// `loop.rounds.x`: every round's `x` in a list.
-fn lists(rounds: &[Round], span: Span) -> Typed {
+fn lists(rounds: &[Bound], span: Span) -> Typed {
     let names: Vec<Arc<str>> = rounds.first().map_or_else(Vec::new, |r| r.bindings.iter().map(|(n, _)| n.clone()).collect());
     let fields = names.into_iter().map(|name| {
         let items: Vec<Typed> = rounds.iter().filter_map(|r| r.bindings.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone())).collect();

@@ -10,7 +10,7 @@ use crate::syntax::tree::Expr;
 use crate::world::Sources;
 
 use super::Options;
-use super::checked::{Condition, StageCall};
+use super::checked::{Condition, Round, StageCall};
 use super::index::Index;
 use super::library::Library;
 use super::mistake::Mistake;
@@ -50,6 +50,8 @@ pub struct Elaborator<'a> {
     pub stack: Vec<Frame>,
     /// The bindings being worked out, outermost first: names of stages.
     pub path: Vec<String>,
+    /// The rounds being written, outermost first, each with the length of the path where it begins.
+    pub rounds: Vec<(Round, usize)>,
     pub seed: i64,
     /// For editors; `None` in an ordinary check.
     pub index: Option<Index>,
@@ -68,6 +70,7 @@ impl<'a> Elaborator<'a> {
             limits: BTreeMap::new(),
             stack: Vec::new(),
             path: Vec::new(),
+            rounds: Vec::new(),
             seed: 0,
             index: None,
         }
@@ -156,10 +159,32 @@ impl<'a> Elaborator<'a> {
         self.path.push(name.to_owned());
         let result = work(self);
         let full = self.path.join(".");
-        self.path.pop();
-        if let Some(output) = result.as_ref().ok().and_then(Typed::as_artifact).filter(|o| o.path.is_empty() && o.stage.0 >= before) {
-            self.stages[output.stage.0].name = full;
+        if let Some(output) = result.as_ref().ok().and_then(Typed::as_artifact).filter(|o| o.path.is_empty()) {
+            self.name_in_round(output.stage);
+            if output.stage.0 >= before {
+                self.stages[output.stage.0].name = full;
+            }
         }
+        self.path.pop();
         result
+    }
+
+    /// The round that a call of a primitive stands in, if it stands in one.
+    pub fn round_of(&self, primitive: &str) -> Vec<Round> {
+        let named = |(round, from): &(Round, usize)| {
+            let inside = self.path[*from..].iter().map(String::as_str).chain([primitive]);
+            Round { name: inside.collect::<Vec<_>>().join("."), ..round.clone() }
+        };
+        self.rounds.last().map(named).into_iter().collect()
+    }
+
+    /// The stage that makes the value of a binding goes by that name inside its round too.
+    fn name_in_round(&mut self, stage: StageId) {
+        let Some((round, from)) = self.rounds.last() else { return };
+        let stage = &mut self.stages[stage.0];
+        let name = self.path[*from..].join(".");
+        let called = format!("{name}.{}", stage.primitive);
+        let own = stage.rounds.iter_mut().find(|r| (&r.of, r.index) == (&round.of, round.index) && r.name == called);
+        own.into_iter().for_each(|own| own.name.clone_from(&name));
     }
 }

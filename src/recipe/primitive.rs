@@ -370,6 +370,7 @@ impl<'a> Elaborator<'a> {
             seed,
             span: self.user_span(span),
             when: self.when.clone(),
+            rounds: self.round_of(&signature.name.text),
             output: output.clone(),
             extras: extras.clone(),
         };
@@ -388,9 +389,13 @@ impl<'a> Elaborator<'a> {
         let key = key(&call);
         if let Some(known) = self.keys.get(&key).copied() {
             // wanted without conditions somewhere: it runs without conditions
+            let stage = &mut self.stages[known.0];
             if call.when.is_empty() {
-                self.stages[known.0].when.clear();
+                stage.when.clear();
             }
+            let new = call.rounds.into_iter().filter(|round| !stage.rounds.iter().any(|r| (&r.of, r.index) == (&round.of, round.index)));
+            let new: Vec<_> = new.collect();
+            stage.rounds.extend(new);
             return known;
         }
         let id = StageId(self.stages.len());

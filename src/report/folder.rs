@@ -31,6 +31,15 @@ impl Folder {
     /// # Errors
     /// When a file cannot be read, or a line of it is no JSON.
     pub fn read(path: &Path) -> Result<Self, ReportError> {
+        let told = Self::told(path)?;
+        Ok(Self { metrics: lines(&path.join("metrics.jsonl"))?, samples: whole(&path.join("samples.json"))?, ..told })
+    }
+
+    /// The same without metrics and samples, which may be many: what a run was to do, and how far it is.
+    ///
+    /// # Errors
+    /// As [`Folder::read`].
+    pub fn told(path: &Path) -> Result<Self, ReportError> {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         if !path.join("events.jsonl").is_file() {
             return Err(ReportError::NoRun { name, near: None });
@@ -38,11 +47,10 @@ impl Folder {
         Ok(Self {
             plan: whole(&path.join("plan.json"))?,
             events: lines(&path.join("events.jsonl"))?,
-            metrics: lines(&path.join("metrics.jsonl"))?,
-            samples: whole(&path.join("samples.json"))?,
             summary: whole(&path.join("summary.json"))?,
             path: path.to_owned(),
             name,
+            ..Self::default()
         })
     }
 

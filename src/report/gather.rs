@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::attacks::attacks;
 use super::folder::{Folder, lines, runs, stamp, whole};
+use super::loops::loops;
 use super::{ReportError, graph};
 
 /// Earlier runs that are looked at for what they made and for how it was.
@@ -49,6 +50,7 @@ pub fn gather(store: &Path, run: &Path) -> Result<Value, ReportError> {
         "graph": graph::svg(folder.recipe(), &stages),
         "stages": stages,
         "curves": curves,
+        "loops": loops(store, &stages)?,
         "details": details,
         "samples": if folder.samples.is_null() { json!([]) } else { folder.samples.clone() },
         "attacks": red,

@@ -11,6 +11,7 @@ mod error;
 mod folder;
 mod gather;
 mod graph;
+mod loops;
 pub mod mlflow;
 mod page;
 pub mod tensorboard;

@@ -8,11 +8,12 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/tools.js"),
     include_str!("page/plot.js"),
     include_str!("page/sections.js"),
+    include_str!("page/loops.js"),
     include_str!("page/samples.js"),
     include_str!("page/redteam.js"),
     include_str!("page/main.js"),
 ];
-const LIVE: &str = include_str!("page/live.js");
+const LIVE: &str = concat!(include_str!("page/chat.js"), "\n", include_str!("page/live.js"));
 
 /// No address is ever asked for anything.
 const CLOSED: &str =

@@ -11,7 +11,7 @@ use crate::formula::expr::{Formula, ObjectiveDef, Output};
 use crate::formula::program::Program;
 use crate::formula::show::Show;
 use crate::plan::{Node, Plan};
-use crate::recipe::checked::Arg;
+use crate::recipe::checked::{Arg, Round};
 use crate::syntax::span::{FileId, Span};
 use crate::value::Cell;
 use crate::world::Sources;
@@ -79,8 +79,15 @@ fn stage(plan: &Plan, node: &Node, lines: &Lines<'_>) -> Value {
         "args": args,
         "network": super::samples::parent(&node.call).map(|output| needs(&output)),
         "samples": samples,
+        "rounds": node.call.rounds.iter().map(round).collect::<Vec<_>>(),
         "tokens": node.cost.tokens,
     })
+}
+
+/// Which round of which loop a stage is of, for tables over its values.
+fn round(round: &Round) -> Value {
+    let values: Vec<Value> = round.values.iter().map(|(name, value)| json!([**name, value.to_json()])).collect();
+    json!({ "loop": *round.of, "index": round.index, "values": values, "name": round.name })
 }
 
 /// An argument for people; `None` for what was left out.

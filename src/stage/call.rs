@@ -262,6 +262,7 @@ mod tests {
             seed: 0,
             span: Span::new(FileId(0), 0, 1),
             when: Vec::new(),
+            rounds: Vec::new(),
             output: Type::Data(Row::new()),
             extras: BTreeMap::new(),
         }

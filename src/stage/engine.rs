@@ -7,7 +7,7 @@ use crate::model::Engine;
 
 use super::failure::Failure;
 
-type Make = Box<dyn Fn() -> Result<Engine, Failure>>;
+type Make = Box<dyn Fn() -> Result<Engine, Failure> + Send>;
 
 /// An engine that may not exist yet.
 pub struct LazyEngine {
@@ -17,7 +17,7 @@ pub struct LazyEngine {
 
 impl LazyEngine {
     /// An engine that `make` will open on first use.
-    pub fn new(make: impl Fn() -> Result<Engine, Failure> + 'static) -> Self {
+    pub fn new(make: impl Fn() -> Result<Engine, Failure> + Send + 'static) -> Self {
         Self { make: Box::new(make), engine: RefCell::new(None) }
     }
 

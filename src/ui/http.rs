@@ -111,6 +111,8 @@ pub fn whole(stream: &mut TcpStream, status: &str, kind: &str, more: &str, body:
 
 /// Begins a stream of events.
 pub fn events(stream: &mut TcpStream) -> io::Result<()> {
+    // events are short, and are to be seen when they happen
+    stream.set_nodelay(true)?;
     stream.write_all(format!("HTTP/1.1 200 OK\r\n{ALWAYS}Content-Type: text/event-stream\r\n\r\n").as_bytes())?;
     stream.flush()
 }

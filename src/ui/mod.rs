@@ -1,8 +1,10 @@
-//! Reports over a loopback server: every run of a store in one list, each as it goes, two beside each other.
+//! Reports over a loopback server: every run of a store in one list, each as it goes, two beside each other; and talking
+//! with the networks that they made.
 //!
 //! It answers on this machine only, to who has its token, to no other page's requests, and with nothing but the runs of
 //! one store. It changes nothing, but that answers to the questions of sheets it was given are written to those sheets.
 
+mod chat;
 mod http;
 mod label;
 mod routes;
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use crate::stage::LazyEngine;
 
 /// Every code of this module, and what it means.
 pub const CODES: &[(&str, &str)] =
@@ -37,24 +41,27 @@ struct Site {
     address: SocketAddr,
     /// Whose answers are taken, to which sheets.
     desk: label::Desk,
+    chat: chat::Chat,
     /// How often a followed run is looked at.
     every: Duration,
 }
 
+/// People who answer what a run asks.
+#[derive(Clone, Default, Debug)]
+pub struct Raters {
+    /// The sheets whose questions are asked.
+    pub sheets: Vec<PathBuf>,
+    /// Who answers.
+    pub name: String,
+}
+
 impl Server {
-    /// Listens on the loopback interface; port 0 is any that is free.
+    /// Listens on the loopback interface; port 0 is any that is free. Networks of the runs of `store` answer on `engine`,
+    /// and `raters` may answer what the queues of their sheets ask.
     ///
     /// # Errors
     /// When the port cannot be had, or the system has no chance to give.
-    pub fn new(store: &Path, port: u16) -> io::Result<Self> {
-        Self::asking(store, port, Vec::new(), String::new())
-    }
-
-    /// The same, and `rater` may answer what the queues of `sheets` ask.
-    ///
-    /// # Errors
-    /// As [`Server::new`].
-    pub fn asking(store: &Path, port: u16, sheets: Vec<PathBuf>, rater: String) -> io::Result<Self> {
+    pub fn new(store: &Path, port: u16, engine: LazyEngine, raters: Raters) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let mut bytes = [0_u8; 24];
         getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
@@ -64,7 +71,8 @@ impl Server {
             store: store.to_owned(),
             token,
             address,
-            desk: label::Desk::new(sheets, rater),
+            desk: label::Desk::new(raters.sheets, raters.name),
+            chat: chat::Chat::new(store, engine),
             every: Duration::from_millis(400),
         });
         Ok(Self { listener, site, stop: Arc::default() })

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::report::{self, Folder, ReportError, compare};
 
 use super::Site;
+use super::chat::{Asked, Silent};
 use super::http::{Request, events, whole};
 use super::label::Refused;
 
@@ -31,27 +32,44 @@ pub(super) fn answer(site: &Site, mut stream: TcpStream, stop: &AtomicBool) -> i
         return whole(&mut stream, "303 See Other", "text/plain", &more, b"");
     }
     if request.method == "POST" {
-        return match taken(site, &request) {
-            Ok(data) => whole(&mut stream, "200 OK", "application/json", "", data.to_string().as_bytes()),
-            Err(error) => unlabelled(&mut stream, &error),
+        return match request.path.split('/').skip(1).collect::<Vec<_>>()[..] {
+            ["api", "chat", run, stage] => match spoken_to(site, run, stage, &request.body) {
+                Ok(asked) => site.chat.answer(&asked, &mut stream, stop),
+                Err(silent) => wrong(&mut stream, silent.status(), &silent),
+            },
+            _ => told(&mut stream, taken(site, &request)),
         };
     }
     match route(site, &request.path) {
         Ok(Answer::Page) => whole(&mut stream, "200 OK", "text/html", "", report::live(&json!({ "path": request.path })).as_bytes()),
         Ok(Answer::Data(data)) => whole(&mut stream, "200 OK", "application/json", "", data.to_string().as_bytes()),
         Ok(Answer::Follow(run)) => follow(site, &mut stream, run.as_deref(), stop),
-        Ok(Answer::Asked(Ok(data))) => whole(&mut stream, "200 OK", "application/json", "", data.to_string().as_bytes()),
-        Ok(Answer::Asked(Err(error))) => unlabelled(&mut stream, &error),
+        Ok(Answer::Asked(asked)) => told(&mut stream, asked),
+        Ok(Answer::Chat(Ok(data))) => whole(&mut stream, "200 OK", "application/json", "", data.to_string().as_bytes()),
+        Ok(Answer::Chat(Err(silent))) => wrong(&mut stream, silent.status(), &silent),
         Ok(Answer::Nothing) => refuse(&mut stream, "404 Not Found", "there is nothing here"),
         Err(error) => {
             let status = if matches!(error, ReportError::NoRun { .. }) { "404 Not Found" } else { "500 Internal Server Error" };
-            whole(&mut stream, status, "application/json", "", json!({ "error": error.to_string() }).to_string().as_bytes())
+            wrong(&mut stream, status, &error)
         }
     }
 }
 
-fn unlabelled(stream: &mut TcpStream, error: &Refused) -> io::Result<()> {
-    whole(stream, error.status(), "application/json", "", json!({ "error": error.to_string() }).to_string().as_bytes())
+/// What the desk says.
+fn told(stream: &mut TcpStream, said: Result<Value, Refused>) -> io::Result<()> {
+    match said {
+        Ok(data) => whole(stream, "200 OK", "application/json", "", data.to_string().as_bytes()),
+        Err(refused) => wrong(stream, refused.status(), &refused),
+    }
+}
+
+fn wrong(stream: &mut TcpStream, status: &str, error: &dyn std::error::Error) -> io::Result<()> {
+    whole(stream, status, "application/json", "", json!({ "error": error.to_string() }).to_string().as_bytes())
+}
+
+/// A dialogue, and the network that is to answer it.
+fn spoken_to(site: &Site, run: &str, stage: &str, body: &[u8]) -> Result<Asked, Silent> {
+    site.chat.asked(&folder(site, run)?, stage, body)
 }
 
 /// An answer to a question, written to its sheet.
@@ -60,11 +78,17 @@ fn taken(site: &Site, request: &Request) -> Result<Value, Refused> {
     site.desk.take(at, &request.body)
 }
 
-/// Whether a request may write: one of our own pages says so, and not the browser alone (a form, a link, an image).
+/// What takes more than a question: answers for a sheet, dialogues for a network.
+fn is_taken(path: &str) -> bool {
+    path.starts_with("/api/ask/") || path.starts_with("/api/chat/")
+}
+
+/// Whether a request may write or set to work: one of our own pages says so, and not the browser alone (a form, a link,
+/// an image).
 fn may_write(request: &Request) -> bool {
     let kind = request.header("content-type").is_some_and(|kind| kind == "application/json");
     let from = request.header("sec-fetch-site").is_none_or(|from| from == "same-origin");
-    request.method == "POST" && request.path.starts_with("/api/ask/") && request.has("origin") && kind && from
+    request.method == "POST" && is_taken(&request.path) && request.has("origin") && kind && from
 }
 
 fn refuse(stream: &mut TcpStream, status: &str, why: &str) -> io::Result<()> {
@@ -96,7 +120,7 @@ fn admitted(site: &Site, request: &Request) -> Result<(), (&'static str, &'stati
     match request.method.as_str() {
         "GET" => Ok(()),
         "POST" if may_write(request) => Ok(()),
-        "POST" if request.path.starts_with("/api/ask/") => Err(("403 Forbidden", "answers come from the page that asks")),
+        "POST" if is_taken(&request.path) => Err(("403 Forbidden", "this comes from our own page, or not at all")),
         _ => Err(("405 Method Not Allowed", "everything here is only read")),
     }
 }
@@ -115,6 +139,7 @@ enum Answer {
     Data(Value),
     Follow(Option<String>),
     Asked(Result<Value, Refused>),
+    Chat(Result<Value, Silent>),
     Nothing,
 }
 
@@ -122,9 +147,11 @@ fn route(site: &Site, path: &str) -> Result<Answer, ReportError> {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let gathered = |name: &str| report::gather(&site.store, &folder(site, name)?);
     Ok(match parts[..] {
-        [""] | ["run", _] | ["compare", _, _] | ["ask", _] => Answer::Page,
+        [""] | ["run", _] | ["compare", _, _] | ["ask", _] | ["chat", _, _] => Answer::Page,
         ["api", "ask"] => Answer::Asked(site.desk.list()),
         ["api", "ask", at] => Answer::Asked(site.desk.show(at)),
+        ["api", "chat", run] => Answer::Chat(site.chat.list(&folder(site, run)?)),
+        ["api", "chat", run, stage] => Answer::Chat(site.chat.show(&folder(site, run)?, stage)),
         ["api", "runs"] => Answer::Data(list(&site.store)?),
         ["api", "run", name] => Answer::Data(gathered(name)?),
         ["api", "compare", before, now] => {
@@ -154,7 +181,7 @@ fn folder(site: &Site, name: &str) -> Result<std::path::PathBuf, ReportError> {
 fn list(store: &Path) -> Result<Value, ReportError> {
     let mut found = Vec::new();
     for name in report::runs(store)?.iter().rev() {
-        let Ok(run) = Folder::read(&store.join("runs").join(name)) else { continue };
+        let Ok(run) = Folder::told(&store.join("runs").join(name)) else { continue };
         let last = run.events.last().cloned().unwrap_or_default();
         let kept = run.events.iter().filter(|e| e["event"] == "judged" && e["expectation"]["holds"] == true).count();
         let stage = run.events.iter().rev().find(|e| e["event"] == "running").map(|e| e["stage"].clone());

@@ -109,6 +109,12 @@ impl Page {
         self.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key }));
     }
 
+    /// Presses and releases Enter, as a keyboard does: with the character it types.
+    pub fn enter(&mut self) {
+        self.call("Input.dispatchKeyEvent", json!({ "type": "keyDown", "key": "Enter", "text": "\r" }));
+        self.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": "Enter" }));
+    }
+
     /// Clicks in the middle of the first element that a selector finds.
     pub fn click(&mut self, selector: &str) {
         let quoted = json!(selector);

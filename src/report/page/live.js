@@ -12,7 +12,7 @@
   };
   const wrong = error => app.replaceChildren(el("main", {}, el("h1", {}, "This cannot be shown"), el("p", {}, String(error.message || error)), el("p", {}, el("a", { href: "/" }, "all runs"))));
   const home = () => el("a", { href: "/", title: "all runs (h)" }, "← runs");
-  addEventListener("keydown", e => { if (e.key === "h" && !/^(INPUT|SELECT)$/.test(e.target.tagName)) location.assign("/"); });
+  addEventListener("keydown", e => { if (e.key === "h" && !/^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) location.assign("/"); });
 
   /** Calls `draw` now and whenever what is followed has grown, never more often than it takes to draw. */
   function follow(path, draw) {
@@ -50,12 +50,21 @@
     if (focused) document.getElementById(focused)?.focus();
   }
 
+  /** The stages of a run that can be talked to; asked again when another one has been made. */
+  async function speaking(data) {
+    const made = data.stages.filter(s => s.state === "made" || s.state === "cached").length;
+    if (speaking.made !== made) { speaking.made = made; speaking.all = await get("/api/chat/" + data.run.id).catch(() => []); }
+    return speaking.all;
+  }
+
   async function one(id) {
-    const data = await get("/api/run/" + id), top = scrollY, open = select.name;
+    const data = await get("/api/run/" + id), speakers = await speaking(data), top = scrollY;
+    const to = name => `/chat/${id}/${name}`, last = speakers.findLast(s => s.made);
+    stageBox.more = name => speakers.some(s => s.name === name) && el("p", {}, el("a", { href: to(name), class: "talk" }, "talk with " + name));
     window.current = data;
     document.title = data.run.recipe + (data.run.live ? " …" : "");
     const typed = ["sample-filter", "worst-filter"].map(i => [i, document.getElementById(i)?.value]);
-    app.replaceChildren(...report(data, [home(), el("span", { id: "lost", hidden: true, class: "bad" }, "the server does not answer")]).flat());
+    app.replaceChildren(...report(data, [home(), last && el("a", { href: to(last.name), id: "talk" }, "chat"), el("span", { id: "lost", hidden: true, class: "bad" }, "the server does not answer")]).flat());
     for (const [i, value] of typed) { const box = document.getElementById(i); if (box && value) { box.value = value; box.dispatchEvent(new Event("input")); } }
     scrollTo(0, top);
   }
@@ -113,7 +122,8 @@
     text.focus();
   }
 
-  if (parts[0] === "ask") ask(parts[1]).catch(wrong);
+  if (parts[0] === "chat") chat(parts[1], parts[2], get, home).catch(wrong);
+  else if (parts[0] === "ask") ask(parts[1]).catch(wrong);
   else if (parts[0] === "run") follow("/api/follow/" + parts[1], () => one(parts[1]));
   else if (parts[0] === "compare") two(parts[1], parts[2]).catch(wrong);
   else follow("/api/follow", list);

@@ -1,6 +1,6 @@
 // Puts the sections together; keys; light and dark.
 
-const SECTIONS = [["expectations", "Expectations", expectations], ["figures", "Figures", drawings], ["results", "Results", results], ["graph", "Stages", graph], ["training", "Training", training], ["distributions", "Distributions", distributions], ["calibration", "Calibration", calibrations], ["samples", "Samples", samples], ["redteam", "Red team", redteam], ["recipe", "Recipe", recipe], ["provenance", "Provenance", provenance]];
+const SECTIONS = [["expectations", "Expectations", expectations], ["figures", "Figures", drawings], ["results", "Results", results], ["loops", "Sweeps", loops], ["graph", "Stages", graph], ["training", "Training", training], ["distributions", "Distributions", distributions], ["calibration", "Calibration", calibrations], ["samples", "Samples", samples], ["redteam", "Red team", redteam], ["recipe", "Recipe", recipe], ["provenance", "Provenance", provenance]];
 
 function report(data, more = []) {
   figures = 0;

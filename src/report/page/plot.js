@@ -74,8 +74,9 @@ const nice = name => name.replaceAll("_", " ");
 /**
  * One panel of curves. `series`: [{ name, x, y, low?, high? }] with intervals where they are known.
  * Where they are not and there are many steps, the line is a mean of neighbours with its interval, and the steps are behind it.
+ * `axis`, { at, text }: where its marks stand and what one is called, if places are not the numbers themselves.
  */
-function curves({ title, series, label = "step", height = 128, width = innerWidth < 700 ? 188 : 250 }) {
+function curves({ title, series, label = "step", axis, dots, height = 128, width = innerWidth < 700 ? 188 : 250 }) {
   const left = 36, right = 6, top = 20, bottom = 22;
   const inner = width - left - right;
   const drawn = series.map((s, at) => {
@@ -89,7 +90,7 @@ function curves({ title, series, label = "step", height = 128, width = innerWidt
   const within = v => drawn[0].x.length < 12 ? v : Math.min(Math.max(v, core[0] - range), core[1] + range);
   const ys = widened(extent(drawn.flatMap(s => [...core, ...(extent(((s.known ? s.low : s.smooth?.low) || []).map(within)) || []), ...(extent(((s.known ? s.high : s.smooth?.high) || []).map(within)) || [])])));
   const x = scale(xs[0] === xs[1] ? [xs[0] - 1, xs[1] + 1] : xs, [left, left + inner]), y = scale(ys, [height - bottom, top]);
-  const yt = ticks(ys[0], ys[1], 3), xt = ticks(xs[0], xs[1], 3).filter(t => Number.isInteger(t));
+  const yt = ticks(ys[0], ys[1], 3), xt = axis?.at || ticks(xs[0], xs[1], 3).filter(t => Number.isInteger(t)), xtext = axis?.text || (t => tickText(t, xt));
   const now = svg("text", { class: "now", x: width - right, y: 11, "text-anchor": "end" });
   const hair = svg("line", { class: "hair", y1: top, y2: height - bottom, visibility: "hidden" });
   const clip = "clip" + (curves.count = (curves.count || 0) + 1);
@@ -98,18 +99,19 @@ function curves({ title, series, label = "step", height = 128, width = innerWidt
   const point = step => {
     hair.setAttribute("visibility", "visible");
     hair.setAttribute("x1", x(step)); hair.setAttribute("x2", x(step));
-    now.textContent = drawn.map(s => { const i = nearest(s.x, step); return (drawn.length > 1 ? s.name + " " : "") + number(s.y[i]); }).join("  ") + `  · ${label} ${number(step)}`;
+    now.textContent = drawn.map(s => { const i = nearest(s.x, step); return (drawn.length > 1 ? s.name + " " : "") + number(s.y[i]); }).join("  ") + `  · ${label} ${axis ? axis.text(step) : number(step)}`;
   };
   const root = svg("svg", { class: "plot live", viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: "0", "aria-label": `${title}: ${drawn.map(s => `${s.name} from ${number(s.y.find(finite))} to ${number([...s.y].reverse().find(finite))}`).join("; ")}` },
-    svg("clipPath", { id: clip }, svg("rect", { x: left, y: top - 3, width: inner + 2, height: height - top - bottom + 6 })),
+    svg("clipPath", { id: clip }, svg("rect", { x: left - 3, y: top - 3, width: inner + 6, height: height - top - bottom + 6 })),
     svg("text", { class: "title", x: 0, y: 11 }, nice(title)), now,
     yt.map(t => [svg("line", { class: "grid", x1: left, x2: left + inner, y1: y(t), y2: y(t) }), svg("text", { class: "tick", x: left - 5, y: y(t) + 3.3, "text-anchor": "end" }, tickText(t, yt))]),
     svg("line", { class: "axis", x1: left, x2: left + inner, y1: height - bottom, y2: height - bottom }),
-    xt.map(t => svg("text", { class: "tick", x: x(t), y: height - bottom + 12, "text-anchor": t === xt[xt.length - 1] && x(t) > width - 20 ? "end" : "middle" }, tickText(t, xt))),
+    xt.map(t => svg("text", { class: "tick", x: x(t), y: height - bottom + 12, "text-anchor": t === xt[xt.length - 1] && x(t) > width - 20 ? "end" : "middle" }, xtext(t))),
     svg("g", { "clip-path": `url(#${clip})` }, drawn.map(s => [
       s.known ? svg("path", { class: "band", fill: s.colour, d: band(s.x, s.low, s.high, x, y, inner) }) : s.smooth && svg("path", { class: "band", fill: s.colour, d: band(s.x, s.smooth.low, s.smooth.high, x, y, inner) }),
       s.smooth && svg("path", { class: "raw", stroke: s.colour, d: path(s.x, s.y, x, y, inner) }),
       s.x.length === 1 ? svg("circle", { cx: x(s.x[0]), cy: y(s.y[0]), r: 2.4, fill: s.colour }) : svg("path", { class: "line", stroke: s.colour, d: path(s.x, s.smooth ? s.smooth.line : s.y, x, y, inner) }),
+      dots && s.x.length > 1 && s.x.length < 30 && s.x.map((v, i) => finite(s.y[i]) && svg("circle", { cx: x(v), cy: y(s.y[i]), r: 2.2, fill: s.colour })),
     ])), hair);
   rest();
   root.point = step => step === null ? rest() : point(step);
@@ -177,7 +179,7 @@ function forest({ title, rows, width = 340, zero = false }) {
   const ends = v => [v.mean, finite(v.lower95) ? v.lower95 : v.mean, finite(v.upper95) ? v.upper95 : v.mean];
   const range = widened(extent(rows.flatMap(r => [...ends(r.value), ...(r.before ? ends(r.before) : [])]).concat(zero ? [0] : [])), 0.08);
   const x = scale(range, [left, left + inner]), xt = ticks(range[0], range[1], 3);
-  const one = (v, y, c, ghost) => [
+  const one = (v, y, c, ghost) => finite(v.mean) && [
     finite(v.lower95) && finite(v.upper95) && svg("line", { class: "whisker" + (ghost ? " ghost" : ""), x1: x(v.lower95), x2: x(v.upper95), y1: y, y2: y, stroke: c }),
     svg("circle", { cx: x(v.mean), cy: y, r: 2.8, fill: ghost ? "var(--paper)" : c, stroke: c, class: ghost ? "ghost" : null }),
   ];

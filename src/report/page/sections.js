@@ -48,7 +48,7 @@ function stageBox(data, name, at) {
   const line = members.length ? data.stages[members[0]].at?.line : null;
   return el("div", { class: "stage-box", id: "stage-box", role: "region", "aria-label": name },
     el("h3", {}, name, " ", el("small", {}, line ? `line ${line}` : ""), " ", el("button", { class: "plain", onclick: () => select(data, null), "aria-label": "close" }, "×")),
-    members.map(one));
+    members.map(index => stageBox.more?.(data.stages[index].name)), members.map(one));
 }
 
 /** Shows one binding everywhere: in the graph, in the recipe, and what its stages were given. */

@@ -19,8 +19,11 @@ function make(space, tag, attributes, children) {
 const el = (tag, attributes, ...children) => make(null, tag, attributes, children);
 const svg = (tag, attributes, ...children) => make(SVG, tag, attributes, children);
 
+// numbers that JSON has no word for
+const BEYOND = { nan: NaN, inf: Infinity, "-inf": -Infinity };
 /** Four significant digits at most; small and large numbers by powers of ten. */
 function number(x, digits = 4) {
+  if (x?.$float) x = BEYOND[x.$float];
   if (x === null || x === undefined || Number.isNaN(x)) return "–";
   if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
   if (x === 0) return "0";
