@@ -105,7 +105,7 @@ impl Network {
         }
         let (folder, ..) = locate(path)?;
         let config = Config::read(&folder.join("config.json"))?;
-        head_of(&folder, &config, &ModelSpec::from_config(&config)?).map(|(head, _)| head)
+        said_of(&folder, &config, &ModelSpec::from_config(&config)?).map(|(head, ..)| head)
     }
 
     fn from_gguf(path: &Path) -> Result<Self, ModelError> {
