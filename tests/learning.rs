@@ -109,6 +109,15 @@ fn advice_lifts_a_judge_who_knows_less() {
 }
 
 #[test]
+fn who_may_answer_cannot_be_outquoted() {
+    let (folder, heard) = (clone(), "held.accuracy.lower95 > dealt.accuracy.upper95 + 0.1");
+    let answered = "worst.answered.lower95 > worst.alone.upper95 + 0.3";
+    refuted(folder.path(), "debate", "judge=chance", &["held.accuracy.lower95 > held.direct.upper95 + 0.2", heard, answered]);
+    refuted(folder.path(), "debate", "quotes=chance", &[heard, "held.honest.lower95 > 0.6", answered]);
+    holds(folder.path(), "debate");
+}
+
+#[test]
 fn a_probe_finds_what_is_there_and_nothing_in_dice() {
     learns("inside", "labels=chance", &["whom.accuracy.lower95 > 0.75", "whom.selectivity.lower95 > 0.2"]);
 }
