@@ -118,6 +118,11 @@ fn who_may_answer_cannot_be_outquoted() {
 }
 
 #[test]
+fn an_instruction_takes_out_what_was_read() {
+    learns("self_correction", "taught=chance", &["less.instructed.lower95 > 0.6"]);
+}
+
+#[test]
 fn a_probe_finds_what_is_there_and_nothing_in_dice() {
     learns("inside", "labels=chance", &["whom.accuracy.lower95 > 0.75", "whom.selectivity.lower95 > 0.2"]);
 }
