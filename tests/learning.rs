@@ -10,7 +10,8 @@ fn clone() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let to = folder.path().join("recipes");
     fs::create_dir_all(to.join("quickstart")).expect("a new folder");
-    for from in ["recipes", "recipes/quickstart"] {
+    fs::create_dir_all(to.join("constitutional")).expect("a new folder");
+    for from in ["recipes", "recipes/quickstart", "recipes/constitutional"] {
         for file in fs::read_dir(from).expect("the repository").map(|e| e.expect("an entry").path()).filter(|p| p.is_file()) {
             let inside = file.strip_prefix("recipes").expect("a recipe's file");
             fs::copy(&file, to.join(inside)).expect("a copy");
@@ -143,8 +144,33 @@ fn comparisons_asked_on_the_way_teach() {
 }
 
 #[test]
+fn feedback_by_principles_teaches() {
+    learns("constitutional", "labeller=chance", &["after.gold.lower95 > larger(before.gold.upper95, revised.gold.upper95) + 0.05"]);
+}
+
+#[test]
+fn a_round_counts_when_it_beats_the_start() {
+    learns("online", "labels=chance", &["policy.win.lower95 > 0.5"]);
+}
+
+#[test]
+fn a_proxy_is_worth_something_until_it_is_optimised_too_far() {
+    learns("overoptimisation", "errors=0.49", &["turn.best.mean > origin.gold.mean + 0.3 and curve.alpha.lower95 > 0"]);
+}
+
+#[test]
+fn distance_buys_what_labels_ask_for() {
+    learns("frontier", "labels=chance", &["reached.ppo.mean > began.gold.upper95 + 0.3", "reached.bon.mean > began.gold.upper95 + 0.2"]);
+}
+
+#[test]
+fn a_briefing_is_folded_into_the_weights() {
+    learns("distill", "briefing=", &["student.kl < 0.3 * student.before.mean", "alone.gold.lower95 > plain.gold.mean"]);
+}
+
+#[test]
 fn recipes_that_hold_their_null_beside_them_hold() {
-    for recipe in ["selfplay", "active", "online"] {
+    for recipe in ["selfplay", "active", "values"] {
         holds(clone().path(), recipe);
     }
 }
