@@ -10,7 +10,8 @@ fn clone() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let to = folder.path().join("recipes");
     fs::create_dir_all(to.join("quickstart")).expect("a new folder");
-    for from in ["recipes", "recipes/quickstart"] {
+    fs::create_dir_all(to.join("constitutional")).expect("a new folder");
+    for from in ["recipes", "recipes/quickstart", "recipes/constitutional"] {
         for file in fs::read_dir(from).expect("the repository").map(|e| e.expect("an entry").path()).filter(|p| p.is_file()) {
             let inside = file.strip_prefix("recipes").expect("a recipe's file");
             fs::copy(&file, to.join(inside)).expect("a copy");
@@ -33,13 +34,21 @@ fn run(folder: &Path, recipe: &str, param: Option<&str>) -> (Option<i32>, String
 /// The recipe holds; with `null` the lines that begin so fail, and nothing is exported.
 fn learns(recipe: &str, null: &str, fails: &[&str]) {
     let folder = clone();
-    let (code, said) = run(folder.path(), recipe, Some(null));
+    refuted(folder.path(), recipe, null, fails);
+    holds(folder.path(), recipe);
+}
+
+fn refuted(folder: &Path, recipe: &str, null: &str, fails: &[&str]) {
+    let (code, said) = run(folder, recipe, Some(null));
     assert_eq!(code, Some(1), "{recipe} with {null}: {said}");
     for line in fails {
         assert!(said.contains(&format!("failed {line}")), "{recipe} with {null}: `{line}` does not fail\n{said}");
     }
-    assert!(!folder.path().join("out").exists(), "nothing is exported from a run that failed");
-    let (code, said) = run(folder.path(), recipe, None);
+    assert!(!folder.join("out").exists(), "nothing is exported from a run that failed");
+}
+
+fn holds(folder: &Path, recipe: &str) {
+    let (code, said) = run(folder, recipe, None);
     assert_eq!(code, Some(0), "{recipe}: {said}");
 }
 
@@ -101,6 +110,25 @@ fn advice_lifts_a_judge_who_knows_less() {
 }
 
 #[test]
+fn who_may_answer_cannot_be_outquoted() {
+    let (folder, heard) = (clone(), "held.accuracy.lower95 > dealt.accuracy.upper95 + 0.1");
+    let answered = "worst.answered.lower95 > worst.alone.upper95 + 0.3";
+    refuted(folder.path(), "debate", "judge=chance", &["held.accuracy.lower95 > held.direct.upper95 + 0.2", heard, answered]);
+    refuted(folder.path(), "debate", "quotes=chance", &[heard, "held.honest.lower95 > 0.6", answered]);
+    holds(folder.path(), "debate");
+}
+
+#[test]
+fn an_instruction_takes_out_what_was_read() {
+    learns("self_correction", "taught=chance", &["less.instructed.lower95 > 0.6"]);
+}
+
+#[test]
+fn a_probe_finds_what_is_there_and_nothing_in_dice() {
+    learns("inside", "labels=chance", &["whom.accuracy.lower95 > 0.75", "whom.selectivity.lower95 > 0.2"]);
+}
+
+#[test]
 fn reward_models_rank_what_they_have_not_seen() {
     learns("rewards", "judge=chance", &["compared.ranked.lower95 > 0.6", "compared.team.lower95 > 0.6"]);
 }
@@ -116,11 +144,34 @@ fn comparisons_asked_on_the_way_teach() {
 }
 
 #[test]
+fn feedback_by_principles_teaches() {
+    learns("constitutional", "labeller=chance", &["after.gold.lower95 > larger(before.gold.upper95, revised.gold.upper95) + 0.05"]);
+}
+
+#[test]
+fn a_round_counts_when_it_beats_the_start() {
+    learns("online", "labels=chance", &["policy.win.lower95 > 0.5"]);
+}
+
+#[test]
+fn a_proxy_is_worth_something_until_it_is_optimised_too_far() {
+    learns("overoptimisation", "errors=0.49", &["turn.best.mean > origin.gold.mean + 0.3 and curve.alpha.lower95 > 0"]);
+}
+
+#[test]
+fn distance_buys_what_labels_ask_for() {
+    learns("frontier", "labels=chance", &["reached.ppo.mean > began.gold.upper95 + 0.3", "reached.bon.mean > began.gold.upper95 + 0.2"]);
+}
+
+#[test]
+fn a_briefing_is_folded_into_the_weights() {
+    learns("distill", "briefing=", &["student.kl < 0.3 * student.before.mean", "alone.gold.lower95 > plain.gold.mean"]);
+}
+
+#[test]
 fn recipes_that_hold_their_null_beside_them_hold() {
-    for recipe in ["inside", "selfplay", "active", "online"] {
-        let folder = clone();
-        let (code, said) = run(folder.path(), recipe, None);
-        assert_eq!(code, Some(0), "{recipe}: {said}");
+    for recipe in ["selfplay", "active", "values"] {
+        holds(clone().path(), recipe);
     }
 }
 

@@ -53,15 +53,18 @@ fn close(found: &Value, wanted: &Value, tolerance: f64, place: &str) {
 fn central_differences(case: &Value, answer: &Value, name: &str) {
     const H: f64 = 1e-5;
     for (leaf, rows) in answer["derivatives"].as_object().into_iter().flatten() {
-        for (row, derivative) in rows.as_array().into_iter().flatten().enumerate() {
+        // of rows, or of a trained number or the items of a trained list
+        let each = rows.as_array().map_or_else(|| std::slice::from_ref(rows), Vec::as_slice);
+        for (row, derivative) in each.iter().enumerate() {
             let each: Vec<f64> = derivative
                 .as_array()
                 .map_or_else(|| vec![derivative.as_f64().unwrap_or(0.0)], |a| a.iter().filter_map(Value::as_f64).collect());
             for (token, wanted) in each.iter().enumerate() {
                 let loss = |step: f64| {
                     let mut moved = case["at"].clone();
-                    let place = &mut moved["rows"][row][leaf];
-                    let number = if place.is_array() { &mut place[token] } else { place };
+                    let own = moved["trained"].get(leaf).is_some();
+                    let place = if own { &mut moved["trained"][leaf] } else { &mut moved["rows"][row][leaf] };
+                    let number = if place.is_array() { &mut place[if own { row } else { token }] } else { place };
                     *number = Value::from(number.as_f64().expect("a leaf's number") + step);
                     evaluate(case, &moved)["loss"].as_f64().expect("a loss")
                 };

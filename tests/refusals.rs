@@ -57,7 +57,7 @@ const CASES: &[(&str, &str)] = &[
     ("no_prompt", "…    x = prefs.select(chosen: .chosen).with(n: length(.chosen))\n"),
     ("nothing_to_score", "…    gold = load_scorer(\"gold.txt\")\n    x = prefs.with(n: 2 * gold)\n"),
     ("index_out_of_range", "…    x = [base, base][2]\n"),
-    ("late_choice", "…    p = base.dpo(prefs, eval: prefs)\n    q = if p.accuracy > 0.5 then 0..1 else 0..2\n"),
+    ("late_choice", "…    p = base.dpo(prefs, eval: prefs)\n    q = if p.accuracy > 0.5 then simpo_loss() else bt_loss()\n"),
     ("stage_in_formula", "…    x = prefs.with(n: base.dpo(prefs))\n"),
     ("stage_cycle", "…    a = b.sft(demos)\n    b = a.sft(demos)\n"),
     ("recursion", "fn f(x: Float) -> Float = f(x)\nrecipe r { x = f(1) }"),
@@ -162,4 +162,17 @@ fn adapters_are_checked_like_every_option() {
             assert_eq!(refused(&text, &Options::default()).0, [format!("align::recipe::{reason}")], "{text}");
         }
     }
+}
+
+/// A stage of the user's own file is checked with its type variables as what bounds them, and a range is a list.
+#[test]
+fn a_stage_may_bound_its_rows_and_take_a_range_for_a_list() {
+    let text = "objective o(trained w: [Float] = [0.0]) for { x: [Float] } {\n    loss = -log_sigmoid(dot(w, .x))\n    loss = dot(w, w)\n}\n\
+         stage named<P: Prompt>(asked: Data<P>) -> Data<P + { said: Text }> {\n    asked.with(said: transcript(.prompt))\n}\n\
+         recipe r {\n    rows = blank(3).with(prompt: \"a\", more: 1, x: [1, 2, 3]).named()\n    one = rows.filter(.more == 1 and .said != \"\")\n    \
+         found = one.fit(o(0 * (0..3)))\n    expect dot(found.w, [1, 0, 0]) > 0\n}\n";
+    let mut sources = Sources::default();
+    let file = sources.add("case.align", text, Some(".".into()));
+    let (checked, diagnostics) = recipe::check(&mut sources, file, &Options::default());
+    assert!(checked.is_some() && diagnostics.is_empty(), "{}", render(&diagnostics, &sources, Style::Plain));
 }

@@ -99,6 +99,7 @@ fn every_stage_and_objective_is_run() {
         "said_cases",
         "under_rules",
         "probed",
+        "probe_loss",
     ];
     // what other stages of tests/families.rs call
     let deeper =
@@ -115,7 +116,7 @@ fn every_stage_and_objective_is_run() {
 
     let folder = quickstart("all.align", RECIPE);
     fs::copy("tests/stages/rules.jsonl", folder.path().join("rules.jsonl")).expect("copied");
-    for (recipe, count) in [(RECIPE, 3), (&evidence, 5)] {
+    for (recipe, count) in [(RECIPE, 3), (&evidence, 7)] {
         fs::write(folder.path().join("all.align"), recipe).expect("written");
         let outcome = align(folder.path(), &["run", "all.align", "--device", "cpu"]);
         assert!(outcome.1, "{}", outcome.0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::formula::expr::StageId;
 use crate::syntax::span::Span;
-use crate::syntax::tree::{Binder, Item, ItemKind, Name, Profile, Recipe, Statement, StatementKind};
+use crate::syntax::tree::{Binder, Generic, Item, ItemKind, Name, Profile, Recipe, Statement, StatementKind};
 use crate::value::Cell;
 
 use super::arguments::{Given, Matched, Param};
@@ -233,7 +233,8 @@ impl<'a> Elaborator<'a> {
         if params.iter().any(|p| p.ty.is_none()) {
             return;
         }
-        let Some(matched) = self.made_up(params, module) else { return };
+        let bounds: &[Generic] = if let ItemKind::Stage(s) = &item.kind { &s.signature.generics } else { &[] };
+        let Some(matched) = self.made_up(params, bounds, module) else { return };
         let scope = Scope::new(module);
         let _ = match &item.kind {
             ItemKind::Objective(o) => self.loose_objective(o, module, &matched, &scope, name.span),
@@ -256,10 +257,16 @@ impl<'a> Elaborator<'a> {
         self.check_objective(bound, "rl", &std::collections::BTreeMap::new())
     }
 
-    /// An argument of every parameter's type: opaque ones as artifacts of no stage, numbers from their ranges.
-    fn made_up(&mut self, params: &'a [Binder], module: ModuleId) -> Option<Matched<'a>> {
+    /// An argument of every parameter's type: opaque ones as artifacts of no stage, numbers from their ranges, type variables
+    /// as what bounds them.
+    fn made_up(&mut self, params: &'a [Binder], bounds: &'a [Generic], module: ModuleId) -> Option<Matched<'a>> {
         let mut matched = Matched { plain: std::collections::BTreeMap::new(), rest: std::collections::BTreeMap::new(), implicit: None };
-        let generics = Generics::new();
+        let mut generics = Generics::new();
+        for generic in bounds {
+            let Some(bound) = &generic.bound else { continue };
+            let found = Resolver { library: self.library, module, generics: &generics }.resolve(bound).ok()?;
+            generics.insert(generic.name.text.clone(), found);
+        }
         for param in params.iter().filter(|p| !p.rest && p.default.is_none()) {
             let ty = param.ty.as_ref()?;
             let resolver = Resolver { library: self.library, module, generics: &generics };

@@ -29,7 +29,7 @@ pub enum Value {
         main: Box<Typed>,
         extras: Vec<(Arc<str>, Extra)>,
     },
-    /// `0..count`: only `explode`, `repeat` and `sweep` take it.
+    /// `0..count`: rows, rounds or values; a list of whole numbers where a formula asks for one.
     Range {
         low: Formula,
         high: Formula,
@@ -96,7 +96,8 @@ impl Typed {
                     None => joined(Kind::Record(fields)),
                 }
             }
-            Value::Objective(_) | Value::Range { .. } => None,
+            Value::Range { low, high } => joined(Kind::Word { word: "..", args: vec![low.clone(), high.clone()] }),
+            Value::Objective(_) => None,
         }
     }
 
