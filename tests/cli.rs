@@ -135,3 +135,25 @@ fn help_shows_the_library_and_codes() {
     let (code, _, err) = help("filtr");
     assert_eq!((code, err.as_str()), (1, "nothing is called `filtr`; did you mean `filter`?\n"));
 }
+
+#[test]
+fn a_network_is_measured_against_its_device() {
+    let folder = folder();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/quickstart").display().to_string();
+    let small = ["--batch", "2", "--prompt", "8", "--completion", "4", "--device", "cpu"];
+    let (code, out, err) = said(&align(folder.path(), &[&["bench", &model, "--json"], &small[..]].concat()));
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of = |end: &str| lines.iter().find(|line| line["what"].as_str().expect("a name").ends_with(end)).expect("measured");
+    for line in &lines {
+        assert!(line["seconds"].as_f64().is_some_and(|s| s > 0.0) && line["flops"].as_f64().is_some_and(|s| s > 0.0), "{line}");
+    }
+    assert!(of("head")["of_matrix_flops"].as_f64().is_some_and(|share| share < 1.5));
+    assert!(of("attention")["tokens_per_second"].is_null());
+    let step = of("training step");
+    let tokens = step["tokens_per_second"].as_f64().expect("a rate") * step["seconds"].as_f64().expect("a time");
+    assert!((tokens - 24.0).abs() < 1e-6, "two sequences of twelve tokens: {tokens}");
+    assert!(of("sampling")["bytes_per_second"].as_f64().is_some_and(|rate| rate > 0.0));
+    let (_, out, _) = said(&align(folder.path(), &[&["bench", &model], &small[..]].concat()));
+    assert!(out.contains("GFLOP/s in matrix products") && out.contains("training step"), "{out}");
+}

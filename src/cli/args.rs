@@ -59,6 +59,8 @@ pub(super) enum Command {
     Man(ManArgs),
     /// List the devices and measure them
     Devices(DevicesArgs),
+    /// Measure a network's products, attention, training step and sampling against what the device can do
+    Bench(BenchArgs),
     /// Show a stage, objective, type or diagnostic code
     Help(HelpArgs),
 }
@@ -451,6 +453,28 @@ pub(super) struct CompletionsArgs {
 pub(super) struct ManArgs {
     /// Where `align.1`, `align-run.1` … are written
     pub(super) folder: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct BenchArgs {
+    /// A folder, a `.gguf` file, `hf:owner/name`, or a stage of a recipe
+    pub(super) network: String,
+    /// Sequences of a step, and those that are sampled together
+    #[arg(long, value_name = "N", default_value = "8", value_parser = at_least_one)]
+    pub(super) batch: usize,
+    /// Tokens of a prompt
+    #[arg(long, value_name = "N", default_value = "64", value_parser = at_least_one)]
+    pub(super) prompt: usize,
+    /// Tokens that are scored or sampled behind it
+    #[arg(long, value_name = "N", default_value = "64", value_parser = at_least_one)]
+    pub(super) completion: usize,
+    /// One measurement a line, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) from: FromArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod bench;
 mod check;
 mod data;
 mod device;
@@ -78,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => starter::completions(&args),
         Command::Man(args) => starter::man(&args),
         Command::Devices(args) => devices::devices(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Help(args) => help::help(&args),
     };
     match exit {

@@ -1,9 +1,10 @@
-//! What a device can do, measured in a fraction of a second: for `align devices`, and to judge a step by.
+//! What a device can do, measured in a fraction of a second: for `align devices` and `align bench`, and to judge a step by.
 
 use std::time::Instant;
 
 use super::arena::Arena;
 use super::device::{Device, EngineError, View};
+use super::op::attention::{Params as Heads, Reach};
 use super::recording::Recorder;
 
 /// Measured rates of a device.
@@ -21,7 +22,8 @@ pub struct Rates {
 /// When the device is out of memory or lost.
 pub fn rates(device: &mut dyn Device, seconds: f64) -> Result<Rates, EngineError> {
     const WORDS: usize = 1 << 23;
-    let sum = best(device, seconds / 2.0, (WORDS / 1024, 1024), |rec, a, b| rec.add(a, b))?;
+    let shape = (WORDS / 1024, 1024);
+    let sum = best(device, seconds / 2.0, [shape, shape], |rec, a, b| rec.add(a, b))?;
     Ok(Rates { matrix: matrix_rate(device, seconds / 2.0)?, bandwidth: (12 * WORDS) as f64 / sum })
 }
 
@@ -31,20 +33,43 @@ pub fn rates(device: &mut dyn Device, seconds: f64) -> Result<Rates, EngineError
 /// When the device is out of memory or lost.
 pub fn matrix_rate(device: &mut dyn Device, seconds: f64) -> Result<f64, EngineError> {
     const SIDE: usize = 768;
-    let product = best(device, seconds, (SIDE, SIDE), |rec, a, b| rec.linear(a, b, None))?;
-    Ok((2 * SIDE * SIDE * SIDE) as f64 / product)
+    Ok((2 * SIDE * SIDE * SIDE) as f64 / product(device, (SIDE, SIDE, SIDE), seconds)?)
 }
 
-/// Seconds that `op` takes on two matrices of `shape`.
+/// Seconds of the product of x (M, K) and the transpose of a weight (N, K).
+///
+/// # Errors
+/// When the device is out of memory or lost.
+pub fn product(device: &mut dyn Device, (m, n, k): (usize, usize, usize), seconds: f64) -> Result<f64, EngineError> {
+    best(device, seconds, [(m, k), (n, k)], |rec, x, weight| rec.linear(x, weight, None))
+}
+
+/// Seconds of causal attention over so many sequences of so many tokens.
+///
+/// # Errors
+/// When the device is out of memory or lost.
+pub fn attention(device: &mut dyn Device, (sequences, tokens): (usize, usize), heads: Heads, seconds: f64) -> Result<f64, EngineError> {
+    let rows = sequences * tokens;
+    let width = |heads: u32, dim: u32| heads as usize * dim as usize;
+    let shapes = [(rows, width(heads.heads, heads.head_dim)), (rows, width(heads.kv_heads, heads.head_dim))];
+    let first = |row: usize| u32::try_from(row / tokens * tokens).expect("few rows");
+    let ranges: Vec<u32> = (0..rows).flat_map(|row| [0, 0, first(row), u32::try_from(row + 1).expect("few rows")]).collect();
+    best(device, seconds, shapes, |rec, q, k| {
+        let reach = Reach { ranges: rec.upload_u32(&ranges, rows, 4), key_until: None };
+        rec.attention(q, k, k, reach, heads)
+    })
+}
+
+/// Seconds that `op` takes on two matrices of these shapes.
 fn best(
     device: &mut dyn Device,
     seconds: f64,
-    (rows, cols): (usize, usize),
+    shapes: [(usize, usize); 2],
     op: impl Fn(&mut Recorder<'_>, View, View) -> View,
 ) -> Result<f64, EngineError> {
     let mut arena = Arena::new();
     let mut rec = Recorder::new(device, &mut arena);
-    let [a, b] = [0.5, 0.25].map(|value| {
+    let [a, b] = [(shapes[0], 0.5), (shapes[1], 0.25)].map(|((rows, cols), value)| {
         let view = rec.temp(rows, cols);
         rec.fill(view, value);
         view

@@ -160,8 +160,23 @@ impl Engine {
         Ok(run.samples.into_iter().map(|sample| sample.expect("every request was sampled")).collect())
     }
 
+    /// Bytes of weights that a step of sampling reads.
+    pub(super) fn decoded_bytes(&self, net: NetId, on_processor: bool) -> usize {
+        let (weights, precision) = self.read_by_sampling(net);
+        let Loaded { views, in_blocks, .. } = self.loaded(net);
+        let blocks: usize = in_blocks.iter().map(|at| 4 * views[*at].words()).sum();
+        let bytes = if on_processor { precision.bytes() } else { 4 };
+        blocks + bytes * weights.iter().map(|view| view.words()).sum::<usize>()
+    }
+
     /// Tells the device that the network stays as it is while it samples.
     fn freeze(&mut self, net: NetId) -> Result<(), ModelError> {
+        let (weights, precision) = self.read_by_sampling(net);
+        Ok(self.device.freeze(&weights, precision)?)
+    }
+
+    /// The plain factors of a step's products, and how exactly they are kept.
+    fn read_by_sampling(&self, net: NetId) -> (Vec<View>, Precision) {
         let Loaded { views, tensors, in_blocks, .. } = self.loaded(net);
         let is_factor = |view: &View| {
             view.rows > 1 && view.cols > 1 && (*view != tensors.embedding || *view == tensors.head) && tensors.positions != Some(*view)
@@ -171,7 +186,7 @@ impl Engine {
         let weights: Vec<View> = plain.filter(is_factor).collect();
         let words: usize = weights.iter().map(|view| view.words()).sum();
         let precision = if words > CACHED_WORDS { Precision::Half } else { Precision::Single };
-        Ok(self.device.freeze(&weights, precision)?)
+        (weights, precision)
     }
 
     fn run_all(&mut self, network: &Decode<'_>, run: &mut Run<'_>, mut extras: Extras<'_>) -> Result<(), ModelError> {

@@ -17,6 +17,7 @@ mod family;
 mod footprint;
 mod form;
 mod frozen;
+pub mod gauge;
 mod generate;
 pub mod gguf;
 pub mod guide;

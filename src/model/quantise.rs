@@ -32,6 +32,12 @@ impl Network {
         Ok(Self { adapter: None, blocks: Some(format), ..self.with_weights(weights) })
     }
 
+    /// The same network with every weight held as it is.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { blocks: None, ..self.clone() }
+    }
+
     /// The projections that lie in blocks, each with its weight's place among `parameters`.
     pub(super) fn blocked(&self, parameters: &[Parameter]) -> Vec<(Site, usize)> {
         self.blocks.map_or_else(Vec::new, |_| Site::all(&self.spec, parameters))

@@ -294,7 +294,7 @@ pub(super) fn decoder(
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "head counts and sizes are small")]
-fn heads(spec: &ModelSpec) -> Heads {
+pub(super) fn heads(spec: &ModelSpec) -> Heads {
     let (scale, cap) = (spec.attention_scale, spec.attention_cap);
     Heads { heads: spec.heads as u32, kv_heads: spec.kv_heads as u32, head_dim: spec.head_dim as u32, scale, cap }
 }
