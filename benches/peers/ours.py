@@ -28,7 +28,7 @@ METHODS = {
     "sft": ("prompt: Text, completion: Completion", "sft(base, rows, batch: {batch}, steps: {steps})", 1),
     "reward": ("prompt: Text, chosen: Completion, rejected: Completion", "reward_model(base, rows, batch: {batch}, steps: {steps})", 2),
     "dpo": ("prompt: Text, chosen: Completion, rejected: Completion", "dpo(base, rows, batch: {batch}, steps: {steps})", 2),
-    "kto": ("prompt: Text, completion: Completion, label: Bool", "kto(base, rows, batch: {batch}, steps: {steps})", 1),
+    "kto": ("prompt: Text, completion: Completion, desirable: Bool", "kto(base, rows, batch: {batch}, steps: {steps})", 1),
     "ppo": ("prompt: Text", "ppo(base, rows, reward: length(.completion) * 1.0, reference: still, batch: {batch}, steps: {steps}, "
                             "passes: {epochs}, max_tokens: {completion})", 1),
     "grpo": ("prompt: Text", "grpo(base, rows, reward: length(.completion) * 1.0, samples: {samples}, batch: {groups}, steps: {steps}, "
