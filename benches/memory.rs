@@ -1,7 +1,7 @@
 //! What `align plan` says a stage will take, beside what it takes: `cargo bench --bench memory [-- NAME…]`.
 //!
 //! `device` is what the engine holds at the end of a step, at most; `process` is the largest resident size of the whole
-//! process, which has the program, the data and one tensor of a file beside it.
+//! process, which has the program, the data and one tensor of a file beside it: `ratio` is the plan to that.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
 
@@ -42,7 +42,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    println!("{:<22} {:>8} {:>8} {:>7} {:>8}  MiB", "", "plan", "device", "ratio", "process");
+    println!("{:<22} {:>8} {:>8} {:>8}  MiB {:>6}", "", "plan", "device", "process", "ratio");
     for (name, shape, stage) in CASES {
         if !wanted.is_empty() && !wanted.iter().any(|w| name.contains(w.as_str())) {
             continue;
@@ -51,7 +51,7 @@ fn main() {
         prepare(folder.path(), *shape, stage);
         let plan = planned(folder.path());
         let (device, process) = measured(folder.path());
-        println!("{name:<22} {:>8.0} {:>8.0} {:>7.2} {:>8.0}", plan / MIB, device / MIB, plan / device, process / MIB);
+        println!("{name:<22} {:>8.0} {:>8.0} {:>8.0} {:>10.2}", plan / MIB, device / MIB, process / MIB, plan / process);
     }
 }
 
