@@ -144,6 +144,15 @@ fn all_mistakes_at_once() {
     assert_eq!(codes, ["align::recipe::unknown_function", "align::recipe::unknown_argument", "align::recipe::unknown_column"]);
 }
 
+/// A type variable that one argument binds is that argument's: the others are not blamed for it.
+#[test]
+fn an_argument_answers_for_what_it_binds() {
+    for call in ["quantise(prefs)", "load_adapter(prefs, \"a\")", "train(prefs, prefs, simpo_loss())"] {
+        let (codes, text) = refused(&whole(&format!("…    x = {call}\n")), &Options::default());
+        assert_eq!(codes, ["align::recipe::type_mismatch"], "{call}: {text}");
+    }
+}
+
 #[test]
 fn adapters_are_checked_like_every_option() {
     let wrong = [

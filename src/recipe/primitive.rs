@@ -84,8 +84,9 @@ impl<'a> Elaborator<'a> {
         if is_late(ty) {
             return Ok(());
         }
+        let before = binding.generics.clone();
         let value = self.bind_param(param, module, matched, scope, inner, &mut binding.generics)?;
-        self.check_bound(signature, param, &value, module, &binding.generics)?;
+        self.check_bound(signature, param, &value, module, (&before, &binding.generics))?;
         if let Value::Objective(bound) = &value.value {
             if let Some(Type::Record(row)) = binding.generics.get("R").cloned() {
                 self.reads_rows(bound, &row, value.span)?;
@@ -105,17 +106,20 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 
-    /// `R: Demonstration`: what a type variable was bound to must fit its bound.
+    /// `R: Demonstration`: what this argument bound a type variable to must fit its bound.
     fn check_bound(
         &mut self,
         signature: &'a Signature,
         param: &Binder,
         value: &Typed,
         module: ModuleId,
-        generics: &Generics,
+        (before, generics): (&Generics, &Generics),
     ) -> Outcome<()> {
         for generic in &signature.generics {
             let (Some(bound), Some(found)) = (&generic.bound, generics.get(&generic.name.text)) else { continue };
+            if before.get(&generic.name.text) == Some(found) {
+                continue;
+            }
             let resolver = Resolver { library: self.library, module, generics };
             let wanted = resolver.resolve(bound).map_err(|mistake| self.report(mistake))?;
             if !found.fits(&wanted) {
