@@ -77,3 +77,32 @@ fn a_round_that_fails_its_gate_does_not_count() {
     let kept = rows(&folder.path().join("kept.jsonl"));
     assert_eq!(kept[0]["x"], 1.0, "the harmful second round ends the loop, and the first stays");
 }
+
+/// A profile that limits the work tries every line out: a gate that so little cannot pass does not end the trial.
+#[test]
+fn a_limited_run_has_open_gates() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let recipe = "recipe gates {
+    loop = repeat round in 1..=2 carrying told = none {
+        told = blank(8).select(x: round)
+        seen = told.measure(x: mean(.x, over: all))
+        gate seen.x > 5
+    } keep max(seen.x)
+    picked = loop.told.measure(x: mean(.x, over: all))
+    expect picked.x > 5
+}
+
+profile smoke {
+    limit count = 2
+}
+";
+    let whole = run(folder.path(), recipe);
+    assert_eq!(whole.status.code(), Some(1), "{}", String::from_utf8_lossy(&whole.stdout));
+    assert!(String::from_utf8_lossy(&whole.stdout).contains("no_round") || String::from_utf8_lossy(&whole.stderr).contains("no_round"));
+    let limited = Command::new(env!("CARGO_BIN_EXE_align"))
+        .current_dir(folder.path())
+        .args(["run", "r.align", "--device", "cpu", "--profile", "smoke"])
+        .output()
+        .expect("the binary runs");
+    assert_eq!(limited.status.code(), Some(0), "{}", String::from_utf8_lossy(&limited.stderr));
+}
