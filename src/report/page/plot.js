@@ -171,7 +171,8 @@ function histogram(values, low, high, bins) {
   for (const v of values) if (v >= low && v <= high) counts[Math.min(bins - 1, Math.floor((v - low) / (high - low) * bins))]++;
   return counts;
 }
-const short = (text, most) => text.length > most ? text.slice(0, most - 1) + "…" : text;
+/** A stage's name in little room: rounds and parts of one stage differ at the end. */
+const short = (text, most) => text.length > most ? "…" + text.slice(text.length - most + 1) : text;
 
 /** Points with 95 % intervals, one a row; a hollow point is what it was before. */
 function forest({ title, rows, width = 340, zero = false }) {
