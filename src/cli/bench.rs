@@ -1,15 +1,15 @@
 //! `align bench`: what a network's work reaches of what a device can do.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::diagnostic::Diagnostic;
 use crate::engine::probe::{Rates, rates};
+use crate::model::ModelError;
 use crate::model::gauge::{Gauge, Load, kernels, steps};
-use crate::model::{ModelError, Network};
 
 use super::Exit;
 use super::args::BenchArgs;
-use super::device::{Chosen, open};
+use super::device::Chosen;
 use super::network::{Found, find, refuse};
 use super::out;
 
@@ -19,7 +19,7 @@ const KERNEL: f64 = 0.25;
 
 pub(super) fn bench(args: &BenchArgs) -> Exit {
     let Some(found) = find(&args.network, &args.from, &args.device) else { return Exit::Failed };
-    match measured(args, found) {
+    match measured(args, &found) {
         Ok(()) => Exit::Done,
         Err(wrong) => {
             refuse(&wrong);
@@ -28,17 +28,13 @@ pub(super) fn bench(args: &BenchArgs) -> Exit {
     }
 }
 
-fn measured(args: &BenchArgs, found: Found) -> Result<(), Diagnostic> {
+fn measured(args: &BenchArgs, found: &Found) -> Result<(), Diagnostic> {
     let wrong = |error: ModelError| error.diagnostic();
-    let network = match found {
-        Found::At(path) => Network::open(&path).map_err(wrong)?,
-        Found::Begun(network) => network,
-    };
+    let network = found.open()?;
     let load = Load { batch: args.batch, prompt: args.prompt, completion: args.completion };
     let chosen = Chosen::new(args.device.device)?;
-    let failed = |error: crate::engine::EngineError| ModelError::from(error).diagnostic();
-    let mut device = open(chosen.choice()).map_err(|e| Diagnostic::error("align::engine::no_device", e.to_string()))?;
-    let peak = rates(&mut *device, PATIENCE).map_err(failed)?;
+    let mut device = chosen.open()?;
+    let peak = rates(&mut *device, PATIENCE).map_err(|error| wrong(error.into()))?;
     let info = device.describe();
     if !args.json {
         out::line(&format!("{}  {} ({}; {})", chosen.name, info.name, info.backend, info.features));
@@ -75,12 +71,12 @@ fn data(gauge: &Gauge, peak: Rates) -> String {
         "what": gauge.what, "seconds": gauge.seconds,
         "flops": per_second(gauge.work), "of_matrix_flops": per_second(gauge.work) / peak.matrix,
     });
-    if let (Value::Object(fields), Some(bytes)) = (&mut said, gauge.bytes) {
-        fields.insert("bytes_per_second".into(), json!(per_second(bytes)));
-        fields.insert("of_bandwidth".into(), json!(per_second(bytes) / peak.bandwidth));
+    if let Some(bytes) = gauge.bytes {
+        said["bytes_per_second"] = json!(per_second(bytes));
+        said["of_bandwidth"] = json!(per_second(bytes) / peak.bandwidth);
     }
-    if let (Value::Object(fields), Some(tokens)) = (&mut said, gauge.tokens) {
-        fields.insert("tokens_per_second".into(), json!(per_second(tokens)));
+    if let Some(tokens) = gauge.tokens {
+        said["tokens_per_second"] = json!(per_second(tokens));
     }
     said.to_string()
 }

@@ -79,9 +79,12 @@ impl Chosen {
         }
     }
 
-    /// The graphics processor that was chosen; `None` is the processor.
-    pub(super) fn choice(&self) -> Option<Choice> {
-        self.gpu
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(super) fn open(&self) -> Result<Box<dyn Device>, Diagnostic> {
+        open(self.gpu).map_err(|error| Diagnostic::error(NO_DEVICE, error.to_string()))
     }
 
     /// What its results are comparable with.

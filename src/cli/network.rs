@@ -11,7 +11,7 @@ use crate::stage::Artifact;
 use crate::world::Sources;
 
 use super::args::{DeviceArgs, FromArgs, RecipeArgs};
-use super::device::{Chosen, open as open_device};
+use super::device::Chosen;
 use super::fetch::{self, How};
 use super::open::{planned, recipes_in};
 use super::out;
@@ -22,6 +22,19 @@ pub(super) enum Found {
     At(PathBuf),
     /// As a stage that has not ended was training it.
     Begun(Network),
+}
+
+impl Found {
+    /// Its headers.
+    ///
+    /// # Errors
+    /// When its files are not those of a network.
+    pub(super) fn open(&self) -> Result<Network, Diagnostic> {
+        match self {
+            Self::At(path) => Network::open(path).map_err(|error| error.diagnostic()),
+            Self::Begun(network) => Ok(network.clone()),
+        }
+    }
 }
 
 /// The network of a word. `None` once it has been said why there is none.
@@ -107,14 +120,8 @@ pub(super) fn load(found: &[Found], device: &DeviceArgs) -> Option<Open> {
 }
 
 fn try_load(found: &[Found], device: &DeviceArgs) -> Result<Open, Diagnostic> {
-    let open = |found: &Found| match found {
-        Found::At(path) => Network::open(path),
-        Found::Begun(network) => Ok(network.clone()),
-    };
-    let networks = found.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(|e| e.diagnostic())?;
-    let chosen = Chosen::new(device.device)?;
-    let device = open_device(chosen.choice()).map_err(|e| Diagnostic::error("align::engine::no_device", e.to_string()))?;
-    let mut engine = Engine::new(device);
+    let networks = found.iter().map(Found::open).collect::<Result<Vec<_>, _>>()?;
+    let mut engine = Engine::new(Chosen::new(device.device)?.open()?);
     let nets = networks.iter().map(|network| engine.load(network, false)).collect::<Result<_, _>>().map_err(|e| e.diagnostic())?;
     Ok(Open { engine, nets })
 }

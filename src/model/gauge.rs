@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::chance::{below, uniform};
+use crate::engine::Device;
 use crate::engine::probe::{attention, product};
-use crate::engine::{Device, DeviceKind};
 
 use super::adapter::Site;
 use super::transformer::heads;
@@ -81,9 +81,8 @@ fn shapes(spec: &ModelSpec) -> BTreeMap<(usize, usize), String> {
 /// # Errors
 /// When the network has no language head or cannot be read, or the device fails.
 pub fn steps(device: Box<dyn Device>, network: &Network, load: Load) -> Result<Vec<Gauge>, ModelError> {
-    let on_processor = device.describe().kind == DeviceKind::Cpu;
     let mut engine = Engine::new(device);
-    let sampled = [sampling(&mut engine, network, load, 1, on_processor)?, sampling(&mut engine, network, load, load.batch, on_processor)?];
+    let sampled = [sampling(&mut engine, network, load, 1)?, sampling(&mut engine, network, load, load.batch)?];
     let trained = training(&mut engine, network, load)?;
     Ok([trained].into_iter().chain(sampled).collect())
 }
@@ -112,7 +111,7 @@ fn training(engine: &mut Engine, network: &Network, load: Load) -> Result<Gauge,
     Ok(Gauge { what, seconds, work: 6.0 * (projections * tokens + head * scored), bytes: None, tokens: Some(tokens) })
 }
 
-fn sampling(engine: &mut Engine, network: &Network, load: Load, batch: usize, on_processor: bool) -> Result<Gauge, ModelError> {
+fn sampling(engine: &mut Engine, network: &Network, load: Load, batch: usize) -> Result<Gauge, ModelError> {
     let net = engine.load(network, false)?;
     let requests: Vec<Request> =
         (0..batch).zip(0..).map(|(row, key)| Request { prompt: ids(&network.spec, row, load.prompt).into(), key }).collect();
@@ -124,7 +123,7 @@ fn sampling(engine: &mut Engine, network: &Network, load: Load, batch: usize, on
     })?;
     #[expect(clippy::cast_precision_loss, reason = "counts of one run")]
     let (tokens, passes) = ((batch * load.completion) as f64, load.completion as f64);
-    let read = engine.decoded_bytes(net, on_processor);
+    let read = engine.decoded_bytes(net);
     engine.unload(net);
     engine.trim();
     let (projections, head) = weights(&network.spec);

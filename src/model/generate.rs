@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::engine::{Precision, Recorder, View};
+use crate::engine::{DeviceKind, Precision, Recorder, View};
 use crate::value::Completion;
 
 use super::cache::{Cache, FreeRows, Remember};
@@ -161,11 +161,12 @@ impl Engine {
     }
 
     /// Bytes of weights that a step of sampling reads.
-    pub(super) fn decoded_bytes(&self, net: NetId, on_processor: bool) -> usize {
+    pub(super) fn decoded_bytes(&self, net: NetId) -> usize {
         let (weights, precision) = self.read_by_sampling(net);
         let Loaded { views, in_blocks, .. } = self.loaded(net);
         let blocks: usize = in_blocks.iter().map(|at| 4 * views[*at].words()).sum();
-        let bytes = if on_processor { precision.bytes() } else { 4 };
+        let packs = self.device.describe().kind == DeviceKind::Cpu;
+        let bytes = if packs { precision } else { Precision::Single }.bytes();
         blocks + bytes * weights.iter().map(|view| view.words()).sum::<usize>()
     }
 

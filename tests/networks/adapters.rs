@@ -15,6 +15,21 @@ fn learn(engine: &mut Engine, net: NetId) -> Vec<std::sync::Arc<[f64]>> {
     readout.logp
 }
 
+/// Sampled with its adapters or, written and read, with merged weights: the same distribution.
+fn check_merged(engine: &mut Engine, net: NetId, learnt: &Network) {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    learnt.save(&place.path().join("merged")).expect("written");
+    let merged = Network::open(&place.path().join("merged")).expect("it opens");
+    assert_eq!(merged.blocks, None, "what an adapter was merged into is on no grid");
+    let merged = engine.load(&merged, false).expect("it loads");
+    let sampling = Sampling { max_tokens: 8, ..Sampling::default() };
+    let samples = sample(engine, net, &requests(6), &sampling);
+    for (a, b) in samples.iter().zip(sample(engine, merged, &requests(6), &sampling)) {
+        assert_eq!(a.tokens, b.tokens);
+        close(&a.logps, &b.logps, 1e-4);
+    }
+}
+
 #[test]
 fn an_adapter_learns_and_its_base_does_not() {
     for magnitude in [false, true] {
@@ -37,16 +52,7 @@ fn an_adapter_learns_and_its_base_does_not() {
         for (at, parameter) in network.parameters().iter().enumerate() {
             assert_eq!(learnt.tensor(at, parameter).expect("a tensor"), network.tensor(at, parameter).expect("a tensor"));
         }
-        // sampled with its adapters or with merged weights: the same distribution
-        let place = tempfile::tempdir().expect("a temporary folder");
-        learnt.save(&place.path().join("merged")).expect("written");
-        let merged = engine.load(&Network::open(&place.path().join("merged")).expect("it opens"), false).expect("it loads");
-        let sampling = Sampling { max_tokens: 8, ..Sampling::default() };
-        let samples = sample(&mut engine, net, &requests(6), &sampling);
-        for (a, b) in samples.iter().zip(sample(&mut engine, merged, &requests(6), &sampling)) {
-            assert_eq!(a.tokens, b.tokens);
-            close(&a.logps, &b.logps, 1e-4);
-        }
+        check_merged(&mut engine, net, &learnt);
     }
 }
 
@@ -118,16 +124,7 @@ fn weights_in_blocks_are_read_by_adapters_reference_and_sampler() {
         let place = tempfile::tempdir().expect("a temporary folder");
         network.save(&place.path().join("blocks")).expect("written");
         assert_eq!(Network::open(&place.path().join("blocks")).expect("it opens").blocks, Some(format));
-        learnt.save(&place.path().join("merged")).expect("written");
-        let merged = Network::open(&place.path().join("merged")).expect("it opens");
-        assert_eq!(merged.blocks, None, "what an adapter was merged into is on no grid");
-        let merged = engine.load(&merged, false).expect("it loads");
-        let sampling = Sampling { max_tokens: 8, ..Sampling::default() };
-        let samples = sample(&mut engine, net, &requests(6), &sampling);
-        for (a, b) in samples.iter().zip(sample(&mut engine, merged, &requests(6), &sampling)) {
-            assert_eq!(a.tokens, b.tokens);
-            close(&a.logps, &b.logps, 1e-4);
-        }
+        check_merged(&mut engine, net, &learnt);
     }
 }
 

@@ -7,7 +7,7 @@ use faer::{MatMut, MatRef};
 use pulp::{Simd, WithSimd};
 
 /// More rows than this are a blocked product's work.
-const FEW: usize = 16;
+pub(super) const FEW: usize = 16;
 
 /// Shorter vectors do not fill registers.
 const LEAST: usize = 32;

@@ -1,7 +1,7 @@
 //! `linear`: three products, and a bias.
 
 use super::matmul::product;
-use super::memory::Frame;
+use super::memory::{Frame, Source, Target};
 use super::packed::Packed;
 use super::rows::column_sums;
 use super::{parallel, vector};
@@ -13,10 +13,13 @@ pub(super) fn forward(frame: &mut Frame<'_>) {
         Some(packed) => packed.product(y.matrix(), accumulate, x),
         None => product(y.matrix(), accumulate, x.matrix(), weight.matrix().transpose()),
     }
-    if let Some(bias) = bias {
-        let cols = y.cols;
-        parallel::rows(y.data, cols, cols, |_, rows| rows.chunks_mut(cols).for_each(|row| vector::add(row, bias.data)));
-    }
+    add_bias(y, bias);
+}
+
+/// y += b in every row, where there is one.
+pub(super) fn add_bias(y: Target<'_>, bias: Option<Source<'_>>) {
+    let Some(bias) = bias else { return };
+    parallel::rows(y.data, y.cols, y.cols, |_, rows| rows.chunks_mut(y.cols).for_each(|row| vector::add(row, bias.data)));
 }
 
 pub(super) fn backward(frame: &mut Frame<'_>) {

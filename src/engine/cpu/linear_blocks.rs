@@ -2,10 +2,12 @@
 
 use faer::{MatMut, MatRef};
 
+use super::few_rows::FEW;
+use super::linear::add_bias;
 use super::matmul::{cut, product_here, worthwhile_parts};
 use super::memory::{Frame, Source};
+use super::parallel;
 use super::simd::fastest;
-use super::{parallel, vector};
 use crate::engine::blocks::BlockFormat;
 use crate::engine::op::linear_blocks::Params;
 
@@ -13,7 +15,6 @@ use crate::engine::op::linear_blocks::Params;
 const PANEL: usize = 1 << 17;
 
 /// With few rows of x a panel is used once or twice, so it stays close.
-const FEW_ROWS: usize = 16;
 const NEAR_PANEL: usize = 1 << 13;
 
 /// Rows of a panel are a multiple of this, as columns of faer's tiles are.
@@ -33,10 +34,7 @@ pub(super) fn forward(frame: &mut Frame<'_>) {
     let weight = Blocks { words, format, cols: x.cols };
     let (accumulate, parts) = (y.accumulate, worthwhile_parts(y.rows, y.cols, x.cols));
     columns(y.matrix(), accumulate, x.matrix(), (weight, 0), parts);
-    if let Some(bias) = bias {
-        let cols = y.cols;
-        parallel::rows(y.data, cols, cols, |_, rows| rows.chunks_mut(cols).for_each(|row| vector::add(row, bias.data)));
-    }
+    add_bias(y, bias);
 }
 
 pub(super) fn backward(frame: &mut Frame<'_>) {
@@ -49,15 +47,14 @@ pub(super) fn backward(frame: &mut Frame<'_>) {
 }
 
 /// y = or += x Wᵀ for the rows of W from `first` on, one a column of y.
-fn columns(y: MatMut<'_, f32>, accumulate: bool, x: MatRef<'_, f32>, (weight, first): (Blocks<'_>, usize), parts: usize) {
+fn columns(mut y: MatMut<'_, f32>, accumulate: bool, x: MatRef<'_, f32>, (weight, first): (Blocks<'_>, usize), parts: usize) {
     if let Some((at, left, right)) = cut(y.ncols(), parts) {
         let (y_left, y_right) = y.split_at_col_mut(at);
-        let both =
-            (|| columns(y_left, accumulate, x, (weight, first), left), || columns(y_right, accumulate, x, (weight, first + at), right));
-        rayon::join(both.0, both.1);
+        let on_left = || columns(y_left, accumulate, x, (weight, first), left);
+        let on_right = || columns(y_right, accumulate, x, (weight, first + at), right);
+        rayon::join(on_left, on_right);
         return;
     }
-    let mut y = y;
     let count = y.ncols();
     weight.panels(first..first + count, y.nrows(), |begin, panel| {
         product_here(y.as_mut().subcols_mut(begin - first, panel.nrows()), accumulate, x, panel.transpose());
@@ -65,13 +62,12 @@ fn columns(y: MatMut<'_, f32>, accumulate: bool, x: MatRef<'_, f32>, (weight, fi
 }
 
 /// d_x = or += d_y W.
-fn rows(d_x: MatMut<'_, f32>, accumulate: bool, d_y: MatRef<'_, f32>, weight: Blocks<'_>, parts: usize) {
+fn rows(mut d_x: MatMut<'_, f32>, accumulate: bool, d_y: MatRef<'_, f32>, weight: Blocks<'_>, parts: usize) {
     if let Some((at, top, bottom)) = cut(d_x.nrows(), parts) {
         let ((upper, lower), (d_upper, d_lower)) = (d_x.split_at_row_mut(at), d_y.split_at_row(at));
         rayon::join(|| rows(upper, accumulate, d_upper, weight, top), || rows(lower, accumulate, d_lower, weight, bottom));
         return;
     }
-    let mut d_x = d_x;
     // the panels of a sum do not depend on the rows of this part
     weight.panels(0..weight.words.rows, usize::MAX, |begin, panel| {
         product_here(d_x.as_mut(), accumulate || begin > 0, d_y.subcols(begin, panel.nrows()), panel);
@@ -81,17 +77,17 @@ fn rows(d_x: MatMut<'_, f32>, accumulate: bool, d_y: MatRef<'_, f32>, weight: Bl
 impl Blocks<'_> {
     /// Hands out some rows, decoded, a panel at a time.
     fn panels(self, range: std::ops::Range<usize>, rows_of_x: usize, mut take: impl FnMut(usize, MatRef<'_, f32>)) {
-        let size = if rows_of_x <= FEW_ROWS { NEAR_PANEL } else { PANEL };
+        let size = if rows_of_x <= FEW { NEAR_PANEL } else { PANEL };
         let height = (size / self.cols / LEAST_ROWS * LEAST_ROWS).max(LEAST_ROWS).min(range.len());
-        // not the thread's scratch: faer borrows nothing of ours, but what it calls might
-        let mut panel = vec![0.0; height * self.cols];
-        for begin in range.clone().step_by(height.max(1)) {
-            let count = height.min(range.end - begin);
-            let numbers = &mut panel[..count * self.cols];
-            let per_row = self.words.cols;
-            decode(self.format, &self.words.words()[begin * per_row..(begin + count) * per_row], per_row, numbers, self.cols);
-            take(begin, MatRef::from_row_major_slice(numbers, count, self.cols));
-        }
+        let per_row = self.words.cols;
+        parallel::scratch(height * self.cols, |panel| {
+            for begin in range.clone().step_by(height.max(1)) {
+                let count = height.min(range.end - begin);
+                let numbers = &mut panel[..count * self.cols];
+                decode(self.format, &self.words.words()[begin * per_row..(begin + count) * per_row], per_row, numbers, self.cols);
+                take(begin, MatRef::from_row_major_slice(numbers, count, self.cols));
+            }
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::float::Float;
+use super::linear::Linear;
 use super::matrix::{Matrix, inputs, outputs};
 use super::{Case, Define, Given};
 use crate::engine::blocks::BlockFormat;
@@ -53,17 +54,8 @@ impl Define for LinearBlocks {
     const NAME: &'static str = "linear_blocks";
 
     fn oracle<T: Float>(given: &[u32; PARAM_WORDS], views: &[Matrix<T>], out: &mut [Matrix<T>]) {
-        let ([x, weight, bias], [y]) = (inputs(views), outputs(out));
-        let weight = decoded(given, weight, x.cols);
-        for m in 0..y.rows {
-            for n in 0..y.cols {
-                let mut sum = if bias.present() { bias.numbers[n] } else { T::default() };
-                for k in 0..x.cols {
-                    sum += x.at(m, k) * weight.at(n, k);
-                }
-                y.set(m, n, sum);
-            }
-        }
+        let [x, weight, bias] = inputs(views);
+        Linear::oracle(&[0; PARAM_WORDS], &[x.clone(), decoded(given, weight, x.cols), bias.clone()], out);
     }
 
     fn oracle_backward<T: Float>(given: &[u32; PARAM_WORDS], views: &[Matrix<T>], out: &mut [Matrix<T>]) {
