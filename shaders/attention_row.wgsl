@@ -1,14 +1,14 @@
 // Attention for few queries, as in decoding: a workgroup per query and head, a lane per key and then per dimension.
 
 #import attention_forward
+#import held
 
 /// Stands for −∞, which WGSL does not promise.
 const LOWEST: f32 = -1e30;
 
-var<workgroup> lanes: array<f32, 64>;
-
 @compute @workgroup_size(64)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(@builtin(workgroup_id) group: vec3<u32>, lanes: Lanes) {
+    let lane = lanes.lane;
     head = group.y;
     let query = group.x;
     let range = range_of(query);
@@ -25,11 +25,11 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         if n < count {
             score = capped(vec4(step.params.scale * product(query, row_key(range, prefix, n)))).x;
         }
-        let most_now = max(most, lanes_max(score, lane));
+        let most_now = max(most, held_most(score, lanes));
         let weight = select(0.0, exp(score - most_now), n < count);
         let keep = exp(most - most_now);
         most = most_now;
-        total = total * keep + lanes_sum(weight, lane);
+        total = total * keep + held_sum(weight, lanes);
         let block = min(64u, count - first);
 #for c ROUNDS
         out_$c *= keep;
@@ -37,7 +37,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         for (var i = 0u; i < block; i++) {
             let key = row_key(range, prefix, first + i);
 #for c ROUNDS
-            out_$c = fma(lanes[i], v_at(key, $cu * 64u + lane), out_$c);
+            out_$c = fma(held[i], v_at(key, $cu * 64u + lane), out_$c);
 #end
         }
     }
@@ -58,31 +58,6 @@ fn product(query: u32, key: u32) -> f32 {
     var sum = 0.0;
     for (var d = 0u; d < step.params.dim; d++) {
         sum = fma(q_at(query, d), k_at(key, d), sum);
-    }
-    return sum;
-}
-
-fn spread(value: f32, lane: u32) {
-    workgroupBarrier();
-    lanes[lane] = value;
-    workgroupBarrier();
-}
-
-fn lanes_max(value: f32, lane: u32) -> f32 {
-    spread(value, lane);
-    var most = lanes[0];
-    for (var i = 1u; i < 64u; i++) {
-        most = max(most, lanes[i]);
-    }
-    return most;
-}
-
-/// Leaves the values in `lanes`.
-fn lanes_sum(value: f32, lane: u32) -> f32 {
-    spread(value, lane);
-    var sum = lanes[0];
-    for (var i = 1u; i < 64u; i++) {
-        sum += lanes[i];
     }
     return sum;
 }

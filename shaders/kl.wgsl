@@ -36,22 +36,9 @@ fn y_at(row: u32, j: u32) -> f32 {
     return cooled(y[step.views[1].offset + row * step.views[1].cols + j], step.params.cap_y);
 }
 
-/// The largest of the workgroup's numbers.
-fn workgroup_most(value: f32, lane: u32) -> f32 {
-    workgroupBarrier();
-    terms[lane] = value;
-    workgroupBarrier();
-    for (var half = 128u; half > 0u; half /= 2u) {
-        if lane < half {
-            terms[lane] = max(terms[lane], terms[lane + half]);
-        }
-        workgroupBarrier();
-    }
-    return terms[0];
-}
-
 @compute @workgroup_size(256)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lanes: Lanes) {
+    let lane = lanes.lane;
     let row = group.y * groups.x + group.x;
     let cols = step.views[0].cols;
     if row >= step.views[0].rows {
@@ -63,22 +50,22 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         most_x = max(most_x, x_at(row, j));
         most_y = max(most_y, y_at(row, j));
     }
-    most_x = workgroup_most(most_x, lane);
-    most_y = workgroup_most(most_y, lane);
+    most_x = workgroup_most(most_x, lanes);
+    most_y = workgroup_most(most_y, lanes);
     var total_x = 0.0;
     var total_y = 0.0;
     for (var j = lane; j < cols; j += 256u) {
         total_x += exp(x_at(row, j) - most_x);
         total_y += exp(y_at(row, j) - most_y);
     }
-    let all_x = most_x + log(workgroup_sum(total_x, lane));
-    let all_y = most_y + log(workgroup_sum(total_y, lane));
+    let all_x = most_x + log(workgroup_sum(total_x, lanes));
+    let all_y = most_y + log(workgroup_sum(total_y, lanes));
     var sum = 0.0;
     for (var j = lane; j < cols; j += 256u) {
         let log_a = x_at(row, j) - all_x;
         sum += exp(log_a) * (log_a - (y_at(row, j) - all_y));
     }
-    sum = workgroup_sum(sum, lane);
+    sum = workgroup_sum(sum, lanes);
     if lane == 0u {
         kl[step.views[2].offset + row] = sum;
         lse_x[step.views[3].offset + row] = all_x;

@@ -14,7 +14,8 @@ struct Params { eps: f32 }
 @group(0) @binding(6) var<storage, read_write> inverse: array<f32>;
 
 @compute @workgroup_size(256)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lanes: Lanes) {
+    let lane = lanes.lane;
     let row = group.y * groups.x + group.x;
     let cols = step.views[0].cols;
     if row >= step.views[0].rows {
@@ -24,13 +25,13 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     for (var c = lane; c < cols; c += 256u) {
         total += x[step.views[0].offset + row * cols + c];
     }
-    let centre = workgroup_sum(total, lane) / f32(cols);
+    let centre = workgroup_sum(total, lanes) / f32(cols);
     var square = 0.0;
     for (var c = lane; c < cols; c += 256u) {
         let value = x[step.views[0].offset + row * cols + c] - centre;
         square = fma(value, value, square);
     }
-    let r = 1.0 / sqrt(workgroup_sum(square, lane) / f32(cols) + step.params.eps);
+    let r = 1.0 / sqrt(workgroup_sum(square, lanes) / f32(cols) + step.params.eps);
     for (var c = lane; c < cols; c += 256u) {
         let normed = (x[step.views[0].offset + row * cols + c] - centre) * r;
         y[step.views[3].offset + row * cols + c] = fma(normed, gain[step.views[1].offset + c], bias[step.views[2].offset + c]);
@@ -47,7 +48,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 @group(0) @binding(6) var<storage, read_write> d_x: array<f32>;
 
 @compute @workgroup_size(256)
-fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lanes: Lanes) {
+    let lane = lanes.lane;
     let row = group.y * groups.x + group.x;
     let cols = step.views[0].cols;
     if row >= step.views[0].rows {
@@ -62,8 +64,8 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         total += own;
         product = fma(own, (x[step.views[0].offset + row * cols + c] - centre) * scale, product);
     }
-    let average = workgroup_sum(total, lane) / f32(cols);
-    let share = workgroup_sum(product, lane) / f32(cols);
+    let average = workgroup_sum(total, lanes) / f32(cols);
+    let share = workgroup_sum(product, lanes) / f32(cols);
     for (var c = lane; c < cols; c += 256u) {
         let i = row * cols + c;
         let own = d_y[step.views[4].offset + i] * gain[step.views[1].offset + c];

@@ -11,7 +11,8 @@ struct Params { scale: f32 }
 @group(0) @binding(4) var<storage, read_write> norm: array<f32>;
 
 @compute @workgroup_size(256)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lanes: Lanes) {
+    let lane = lanes.lane;
     let row = group.y * groups.x + group.x;
     let cols = step.views[0].cols;
     let rank = step.views[1].rows;
@@ -27,7 +28,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         let merged = fma(step.params.scale, added, weight[step.views[0].offset + row * cols + k]);
         square = fma(merged, merged, square);
     }
-    let length = sqrt(workgroup_sum(square, lane));
+    let length = sqrt(workgroup_sum(square, lanes));
     if lane == 0u {
         let at = step.views[3].offset + row;
         norm[at] = length + select(0.0, norm[at], step.views[3].accumulate == 1u);

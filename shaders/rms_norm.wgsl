@@ -16,7 +16,8 @@ fn gain_at(c: u32) -> f32 {
 }
 
 @compute @workgroup_size(256)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lanes: Lanes) {
+    let lane = lanes.lane;
     let row = group.y * groups.x + group.x;
     let cols = step.views[1].cols;
     if row >= step.views[3].rows {
@@ -27,7 +28,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         let value = x[step.views[0].offset + row * cols + c];
         square = fma(value, value, square);
     }
-    let r = 1.0 / sqrt(workgroup_sum(square, lane) / f32(cols) + step.params.eps);
+    let r = 1.0 / sqrt(workgroup_sum(square, lanes) / f32(cols) + step.params.eps);
     for (var c = lane; c < cols; c += 256u) {
         y[step.views[2].offset + row * cols + c] = x[step.views[0].offset + row * cols + c] * r * gain_at(c);
     }
@@ -41,7 +42,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 @group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
 
 @compute @workgroup_size(256)
-fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lanes: Lanes) {
+    let lane = lanes.lane;
     let row = group.y * groups.x + group.x;
     let cols = step.views[1].cols;
     if row >= step.views[2].rows {
@@ -53,7 +55,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         let own = d_y[step.views[3].offset + row * cols + c] * gain_at(c);
         product = fma(own, x[step.views[0].offset + row * cols + c], product);
     }
-    let mean = workgroup_sum(product, lane) / f32(cols);
+    let mean = workgroup_sum(product, lanes) / f32(cols);
     for (var c = lane; c < cols; c += 256u) {
         let i = row * cols + c;
         let own = d_y[step.views[3].offset + i] * gain_at(c);

@@ -8,6 +8,13 @@ use std::sync::Arc;
 
 use crate::syntax::span::FileId;
 
+/// Where a person's programs keep what can be made again, with a folder of our own; `None` where no variable says so.
+pub fn cache_folder() -> Option<PathBuf> {
+    let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let caches = of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache"))).or_else(|| of("LOCALAPPDATA"));
+    caches.map(|caches| caches.join("align"))
+}
+
 /// One source text.
 #[derive(Clone, Debug)]
 pub struct Source {

@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("score", &["diagnostic", "value"]),
     ("model", &["chat", "diagnostic", "value", "chance", "engine"]),
     ("chat", &[]),
-    ("engine", &["chance"]),
+    ("engine", &["chance", "durable"]),
     ("watch", &["diagnostic", "world", "recipe", "plan", "run", "stage", "durable", "hub"]),
     ("lsp", &["syntax", "diagnostic", "world", "recipe", "plan", "run", "stage", "data", "durable"]),
 ];

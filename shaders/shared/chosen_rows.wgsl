@@ -1,6 +1,10 @@
 // Rows picked by number and scaled, and the sum of gradients back into them.
 
-struct Params { scale: f32 }
+struct Params {
+    scale: f32,
+    /// Number of the bound matrix's first row: it may be bound in runs, each with a dispatch of its own.
+    first: u32,
+}
 
 #import step
 #import flat
@@ -16,7 +20,10 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if i >= step.views[2].rows * cols {
         return;
     }
-    let picked = numbers[step.views[0].offset + i / cols];
+    let picked = numbers[step.views[0].offset + i / cols] - step.params.first;
+    if picked >= step.views[1].rows {
+        return;
+    }
     let at = step.views[2].offset + i;
     y[at] = step.params.scale * x[step.views[1].offset + picked * cols + i % cols] + select(0.0, y[at], step.views[2].accumulate == 1u);
 }
@@ -39,6 +46,10 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         return;
     }
     let own = number(n);
+    let row = own - step.params.first;
+    if row >= step.views[3].rows {
+        return;
+    }
     if n > 0u {
         if number(n - 1u) == own {
             return;
@@ -46,7 +57,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
     let cols = step.views[3].cols;
     for (var c = lane; c < cols; c += 64u) {
-        let at = step.views[3].offset + own * cols + c;
+        let at = step.views[3].offset + row * cols + c;
         var sum = d_x[at];
         for (var m = n; m < count; m++) {
             if number(m) != own {

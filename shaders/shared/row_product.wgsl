@@ -2,34 +2,11 @@
 // workgroup. The importing file says what W is: `weight`, bound at 2, and `weight_at(row, k)`, where `row` is the word at
 // which a row begins.
 
-struct Params { has_bias: u32 }
-
-#import step
-
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-
-/// What every lane has of each of 4 · ROWS results.
-var<workgroup> shares: array<f32, 256u * ROWS>;
-
-fn store(row: u32, col: u32, sum: f32) {
-    if row >= step.views[3].rows || col >= step.views[3].cols {
-        return;
-    }
-    let at = step.views[3].offset + row * step.views[3].cols + col;
-    var value = sum;
-    if step.params.has_bias == 1u {
-        value += bias[step.views[2].offset + col];
-    }
-    if step.views[3].accumulate == 1u {
-        value += y[at];
-    }
-    y[at] = value;
-}
+#import row_result
 
 @compute @workgroup_size(64)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lanes: Lanes) {
+    let lane = lanes.lane;
     let col = (group.y * groups.x + group.x) * 4u;
     let depth = step.views[0].cols;
     // Rows beyond the last are computed again and not stored.
@@ -48,15 +25,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
 #for m ROWS
 #for n 4
-    shares[($mu * 4u + $nu) * 64u + lane] = sum_$m[$n];
+    share($mu * 4u + $nu, sum_$m[$n], lanes);
 #end
 #end
-    workgroupBarrier();
-    if lane < 4u * ROWS {
-        var sum = 0.0;
-        for (var i = 0u; i < 64u; i++) {
-            sum += shares[lane * 64u + (i + lane) % 64u];
-        }
-        store(lane / 4u, col + lane % 4u, sum);
-    }
+    finish(col, lanes);
 }

@@ -1,6 +1,7 @@
 //! Which device is taken, and why that one. It is opened when the first stage needs it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::diagnostic::Diagnostic;
@@ -10,9 +11,10 @@ use crate::engine::{Device, DeviceKind, EngineError};
 use crate::model::Engine;
 use crate::plan::{DeviceClass, Numerics};
 use crate::stage::{Failure, LazyEngine};
+use crate::world::cache_folder;
 
-const NO_DEVICE: &str = "align::engine::no_device";
-const WHAT_ELSE: &str = "`align devices` lists what there is; `--device cpu` always works";
+pub(super) const NO_DEVICE: &str = "align::engine::no_device";
+pub(super) const WHAT_ELSE: &str = "`align devices` lists what there is; `--device cpu` always works";
 
 /// `--device`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,10 +106,16 @@ impl Chosen {
 
 /// Opens a graphics processor, or the processor.
 pub(super) fn open(gpu: Option<Choice>) -> Result<Box<dyn Device>, EngineError> {
-    Ok(match gpu {
-        None => Box::new(CpuDevice::new(None)?),
-        Some(choice) => Box::new(Gpu::open(choice)?),
+    Ok(match (gpu, known_adapters()) {
+        (None, _) => Box::new(CpuDevice::new(None)?),
+        (Some(choice), Some(folder)) => Box::new(Gpu::open_kept(choice, &folder)?),
+        (Some(choice), None) => Box::new(Gpu::open(choice)?),
     })
+}
+
+/// Where it is kept what was learnt about graphics processors.
+pub(super) fn known_adapters() -> Option<PathBuf> {
+    cache_folder().map(|folder| folder.join("gpu"))
 }
 
 #[cfg(test)]

@@ -10,11 +10,15 @@ use super::Exit;
 use super::args::DevicesArgs;
 use super::device::open;
 use super::out;
+use super::tune::tune;
 
 /// Seconds of measuring for each device.
 const PATIENCE: f64 = 0.4;
 
 pub(super) fn devices(args: &DevicesArgs) -> Exit {
+    if let Some(choice) = args.tune {
+        return tune(choice, args.json);
+    }
     let best = chosen(Choice::Best).ok().filter(|info| info.kind == DeviceKind::Gpu);
     let mut marked = false;
     let gpus = (0..adapters().len()).map(|at| (format!("gpu:{at}"), Some(Choice::Index(at))));

@@ -28,6 +28,7 @@ mod screen;
 mod serve;
 mod starter;
 mod talk;
+mod tune;
 mod ui;
 mod view;
 mod watch;

@@ -37,6 +37,12 @@ impl View {
         self.offset..self.offset + self.words()
     }
 
+    /// Whether a word is covered by both.
+    pub fn overlaps(self, other: Self) -> bool {
+        let (x, y) = (self.range(), other.range());
+        self.buffer == other.buffer && x.start < y.end && y.start < x.end
+    }
+
     /// Rows `begin..end` of this view.
     ///
     /// # Panics

@@ -12,7 +12,7 @@ use crate::recipe::{Index, Look, Memory, Options, look};
 use crate::run::Store;
 use crate::syntax::span::{FileId, Span};
 use crate::syntax::tree::{File, ItemKind};
-use crate::world::Sources;
+use crate::world::{Sources, cache_folder};
 
 use super::place::Units;
 
@@ -168,7 +168,7 @@ fn analyse(path: &Path, open: Arc<BTreeMap<PathBuf, Arc<str>>>, memory: &mut Mem
         Some((sources, file))
     };
     let (mut sources, mut file) = read(&open)?;
-    let (tree, _) = crate::syntax::parse(file, &sources.get(file).text);
+    let (tree, _) = memory.tree(file, &sources.get(file).text);
     let recipes: Vec<String> = tree
         .items
         .iter()
@@ -203,12 +203,11 @@ fn analyse(path: &Path, open: Arc<BTreeMap<PathBuf, Arc<str>>>, memory: &mut Mem
 
 /// Writes the standard library where an editor can open it. An editor without it still has everything else.
 fn write_library() -> Option<PathBuf> {
-    let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = home("XDG_CACHE_HOME").or_else(|| home("HOME").map(|home| home.join(".cache"))).or_else(|| home("LOCALAPPDATA"));
     let mut hasher = blake3::Hasher::new();
     STDLIB.iter().for_each(|(_, text)| _ = hasher.update(text.as_bytes()));
     let content = hasher.finalize().to_hex()[..12].to_owned();
-    let folder = cache.unwrap_or_else(std::env::temp_dir).join("align").join(format!("std-{content}"));
+    let cache = cache_folder().unwrap_or_else(|| std::env::temp_dir().join("align"));
+    let folder = cache.join(format!("std-{content}"));
     std::fs::create_dir_all(&folder).ok()?;
     for (name, text) in STDLIB {
         let path = folder.join(format!("{name}.align"));

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::{DeviceInfo, DeviceKind, EngineError};
 
+use super::lower::Cooperative;
+
 /// What the user asked for: `gpu`, `gpu:1`, `gpu:software`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Choice {
@@ -76,6 +78,21 @@ pub(super) struct Opened {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) faults: Faults,
+    /// Matrix units that multiply halves and add up in f32, as the driver has it.
+    pub(super) claims: Option<Cooperative>,
+}
+
+/// Says that we know of wgpu's matrix units that their kernels are checked less than others.
+#[expect(unsafe_code, reason = "tile sizes and types come from what the adapter offers, and a product must come out right first")]
+fn experimental() -> wgpu::ExperimentalFeatures {
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
+impl Opened {
+    /// Whether kernels can reduce by subgroups; they have room for those of at least 4 lanes.
+    pub(super) fn has_subgroups(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SUBGROUP) && self.info.subgroup_min_size >= 4
+    }
 }
 
 /// Every adapter of this machine, in the order that `gpu:N` counts.
@@ -131,14 +148,24 @@ pub fn chosen(choice: Choice) -> Result<DeviceInfo, EngineError> {
     Ok(describe(&adapter.get_info(), &adapter.limits()))
 }
 
+/// Features that are used where an adapter has them.
+const USED: wgpu::Features = wgpu::Features::PIPELINE_CACHE.union(wgpu::Features::SUBGROUP);
+
+/// What products by matrix units need.
+const MATRIX_UNITS: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16);
+
 /// Opens the adapter of a choice with all the limits that it offers.
 ///
 /// # Errors
 /// [`EngineError::NoDevice`] when there is none, or its driver refuses.
 pub(super) fn open(choice: Choice) -> Result<Opened, EngineError> {
     let adapter = choose(enumerate(), choice)?;
+    let claims = claims(&adapter);
+    let units = if claims.is_some() { MATRIX_UNITS } else { wgpu::Features::empty() };
     let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("align"),
+        required_features: (adapter.features() & USED) | units,
+        experimental_features: if claims.is_some() { experimental() } else { wgpu::ExperimentalFeatures::disabled() },
         required_limits: adapter.limits(),
         ..Default::default()
     }))
@@ -149,7 +176,21 @@ pub(super) fn open(choice: Choice) -> Result<Opened, EngineError> {
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
         faulty.note(EngineError::Kernel { op: "recording", reason: error.to_string() });
     }));
-    Ok(Opened { info: adapter.get_info(), limits: device.limits(), device, queue, faults })
+    Ok(Opened { info: adapter.get_info(), limits: device.limits(), device, queue, faults, claims })
+}
+
+/// The largest square matrices of halves that the adapter multiplies and sums in f32.
+fn claims(adapter: &wgpu::Adapter) -> Option<Cooperative> {
+    let lanes = 4 * adapter.get_info().subgroup_min_size;
+    let able = adapter.features().contains(MATRIX_UNITS | wgpu::Features::SUBGROUP) && (16..=256).contains(&lanes);
+    let offers = |side: u32| {
+        adapter.cooperative_matrix_properties().iter().any(|kind| {
+            let types = (kind.ab_type, kind.cr_type) == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32);
+            types && [kind.m_size, kind.n_size, kind.k_size] == [side; 3]
+        })
+    };
+    let side = [16, 8].into_iter().find(|side| able && offers(*side))?;
+    Some(Cooperative { side, lanes })
 }
 
 fn choose(mut adapters: Vec<wgpu::Adapter>, choice: Choice) -> Result<wgpu::Adapter, EngineError> {

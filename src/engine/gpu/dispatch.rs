@@ -3,7 +3,7 @@
 
 use crate::engine::{BufferId, View};
 
-use super::shader::Constant;
+use super::shader::{Constant, SUBGROUPS, VECTORS};
 
 /// Words of a dispatch's own parameters.
 pub const PARAMS: usize = 16;
@@ -30,6 +30,23 @@ impl Kernel {
     pub fn with(mut self, name: &'static str, value: u32) -> Self {
         self.constants.push((name, value));
         self
+    }
+
+    /// Lets it reduce by subgroups, or not.
+    #[must_use]
+    pub fn by_subgroups(self, yes: bool) -> Self {
+        if yes { self.with(SUBGROUPS, 1) } else { self }
+    }
+
+    /// Lets it read by vectors of four, or not.
+    #[must_use]
+    pub fn by_vectors(self, yes: bool) -> Self {
+        if yes { self.with(VECTORS, 1) } else { self }
+    }
+
+    /// Both ways of reducing.
+    pub fn either_way(self) -> [Self; 2] {
+        [self.clone(), self.by_subgroups(true)]
     }
 }
 
@@ -117,10 +134,27 @@ impl Bound {
         Self { offset: self.offset + begin * self.cols, rows, ..self }
     }
 
+    /// The same rows, seen from a later column: what kernels that know the width they work on are given.
+    #[must_use]
+    pub fn shifted(self, columns: usize) -> Self {
+        Self { offset: self.offset + columns, ..self }
+    }
+
+    /// `count` words from the `begin`-th on, as one row.
+    #[must_use]
+    pub fn words_from(self, begin: usize, count: usize) -> Self {
+        Self { offset: self.offset + begin, rows: 1, cols: count, ..self }
+    }
+
     /// Columns `begin..begin + cols` of a matrix of one row.
     #[must_use]
     pub fn cols_from(self, begin: usize, cols: usize) -> Self {
         Self { offset: self.offset + begin, cols, ..self }
+    }
+
+    /// Whether every row begins and ends with a whole vector of four.
+    pub fn in_vectors(self) -> bool {
+        self.offset.is_multiple_of(4) && self.cols.is_multiple_of(4)
     }
 
     /// Words from the start of its memory to its end.
@@ -130,7 +164,7 @@ impl Bound {
 }
 
 /// One kernel call.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dispatch {
     /// Whose step this is part of, for messages.
     pub op: &'static str,

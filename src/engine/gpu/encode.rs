@@ -18,7 +18,7 @@ type Binding = (Place, u64, u64);
 /// What encoding keeps between recordings.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    pipelines: Pipelines,
+    pub pipelines: Pipelines,
     bind_groups: HashMap<(usize, Vec<Binding>), wgpu::BindGroup>,
     uniforms: Option<wgpu::Buffer>,
 }
@@ -38,9 +38,12 @@ impl Encoder {
             self.forget_bindings();
         }
         self.prepare_memory(opened, memory, dispatches)?;
+        let keys: Vec<PipelineKey> = dispatches.iter().map(pipeline_key).collect();
+        let failed = |(at, reason): (usize, String)| EngineError::Kernel { op: dispatches[at].op, reason };
+        self.pipelines.prepare(&opened.device, &keys).map_err(failed)?;
         let mut prepared = Vec::with_capacity(dispatches.len());
-        for dispatch in dispatches {
-            let pipeline = self.prepare_pipeline(opened, dispatch)?;
+        for (dispatch, key) in dispatches.iter().zip(&keys) {
+            let pipeline = self.pipelines.place(key);
             prepared.push(self.bind(opened, memory, dispatch, pipeline)?);
         }
         let stride = uniform_stride(opened);
@@ -57,15 +60,6 @@ impl Encoder {
         }
         opened.queue.submit([commands.finish()]);
         opened.faults.check()
-    }
-
-    fn prepare_pipeline(&mut self, opened: &Opened, dispatch: &Dispatch) -> Result<usize, EngineError> {
-        let key = PipelineKey {
-            kernel: dispatch.kernel.clone(),
-            writes: dispatch.bindings.iter().map(|bound| bound.write).collect(),
-            aliased: dispatch.aliased(),
-        };
-        self.pipelines.prepare(&opened.device, &key).map_err(|reason| EngineError::Kernel { op: dispatch.op, reason })
     }
 
     /// Scratch for the hungriest step, and the uniforms of all.
@@ -144,6 +138,14 @@ impl Encoder {
     }
 }
 
+fn pipeline_key(dispatch: &Dispatch) -> PipelineKey {
+    PipelineKey {
+        kernel: dispatch.kernel.clone(),
+        writes: dispatch.bindings.iter().map(|bound| bound.write).collect(),
+        aliased: dispatch.aliased(),
+    }
+}
+
 fn buffer(memory: &Memory, place: Place) -> &wgpu::Buffer {
     match place {
         Place::Buffer(id) => memory.owned(id),
@@ -160,7 +162,7 @@ fn binding(opened: &Opened, memory: &Memory, op: &'static str, bound: &Bound) ->
     let limit = opened.limits.max_storage_buffer_binding_size;
     if end - start > limit {
         let reason = format!(
-            "a tensor of {} x {} takes {}, and {} binds at most {} at once",
+            "a tensor of {} x {} takes {}, and {} binds at most {} at once: a smaller batch or shorter sequences make it smaller",
             bound.rows,
             bound.cols,
             Size(end - start),

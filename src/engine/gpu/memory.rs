@@ -62,6 +62,13 @@ impl Memory {
         self.scratch.get(&slot).expect("scratch is made before it is bound")
     }
 
+    /// Gives all scratch back: whatever comes next makes what it needs.
+    pub fn release_scratch(&mut self) {
+        for buffer in std::mem::take(&mut self.scratch).into_values() {
+            self.used.shrink(buffer.size());
+        }
+    }
+
     /// Makes the buffer of absent places.
     pub fn ensure_absent(&mut self, opened: &Opened) -> Result<(), EngineError> {
         if self.absent.is_none() {

@@ -1,6 +1,9 @@
-//! Compute pipelines, compiled once per kernel and way of binding.
+//! Compute pipelines, compiled once per kernel and way of binding: those of a recording side by side, before it runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
 
 use super::dispatch::Kernel;
 use super::shader;
@@ -29,28 +32,58 @@ pub struct Pipeline {
 pub struct Pipelines {
     places: HashMap<PipelineKey, usize>,
     compiled: Vec<Pipeline>,
+    cache: Option<wgpu::PipelineCache>,
+    /// Time spent on what no file holds yet.
+    unkept: Duration,
 }
 
 impl Pipelines {
-    /// The place of a key's pipeline, compiled at its first use.
+    /// Lets the driver take compiled kernels from `data`, which [`Pipelines::take_data`] gave an earlier run of this build on
+    /// this adapter and driver, and collect new ones. An adapter without that feature compiles as ever.
+    #[expect(unsafe_code, reason = "the driver trusts the data; `kept` has checked its hash, and wgpu its adapter and driver")]
+    pub fn remember(&mut self, device: &wgpu::Device, data: Option<&[u8]>) {
+        if device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+            let descriptor = wgpu::PipelineCacheDescriptor { label: Some("align"), data, fallback: true };
+            self.cache = Some(unsafe { device.create_pipeline_cache(&descriptor) });
+        }
+    }
+
+    /// Time spent on compiling what [`Pipelines::take_data`] has not given out yet.
+    pub fn unkept(&self) -> Duration {
+        self.unkept
+    }
+
+    /// What the driver has compiled, for a file.
+    pub fn take_data(&mut self) -> Option<Vec<u8>> {
+        self.unkept = Duration::ZERO;
+        self.cache.as_ref()?.get_data()
+    }
+
+    /// Compiles what is missing of `wanted`, on as many threads as there are.
     ///
     /// # Errors
-    /// The driver's or wgpu's complaint about the kernel.
-    pub fn prepare(&mut self, device: &wgpu::Device, key: &PipelineKey) -> Result<usize, String> {
-        if let Some(place) = self.places.get(key) {
-            return Ok(*place);
+    /// The first of `wanted` that does not compile, and the driver's or wgpu's complaint about it.
+    pub fn prepare(&mut self, device: &wgpu::Device, wanted: &[PipelineKey]) -> Result<(), (usize, String)> {
+        let mut seen = HashSet::new();
+        let missing: Vec<usize> =
+            (0..wanted.len()).filter(|at| !self.places.contains_key(&wanted[*at]) && seen.insert(&wanted[*at])).collect();
+        if missing.is_empty() {
+            return Ok(());
         }
-        let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-        let pipeline = compile(device, key);
-        for scope in [internal, invalid] {
-            if let Some(error) = pollster::block_on(scope.pop()) {
-                return Err(error.to_string());
-            }
+        let begun = Instant::now();
+        let cache = self.cache.as_ref();
+        let compiled: Vec<_> = missing.par_iter().map(|at| checked(device, &wanted[*at], cache)).collect();
+        for (at, pipeline) in missing.into_iter().zip(compiled) {
+            self.compiled.push(pipeline.map_err(|reason| (at, reason))?);
+            self.places.insert(wanted[at].clone(), self.compiled.len() - 1);
         }
-        self.compiled.push(pipeline);
-        self.places.insert(key.clone(), self.compiled.len() - 1);
-        Ok(self.compiled.len() - 1)
+        self.unkept += begun.elapsed();
+        Ok(())
+    }
+
+    /// The place of a key that was prepared.
+    pub fn place(&self, key: &PipelineKey) -> usize {
+        self.places[key]
     }
 
     /// A pipeline by its place.
@@ -59,7 +92,20 @@ impl Pipelines {
     }
 }
 
-fn compile(device: &wgpu::Device, key: &PipelineKey) -> Pipeline {
+/// Error scopes are a thread's own, so each kernel's complaint is about it.
+fn checked(device: &wgpu::Device, key: &PipelineKey, cache: Option<&wgpu::PipelineCache>) -> Result<Pipeline, String> {
+    let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+    let pipeline = compile(device, key, cache);
+    for scope in [internal, invalid] {
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(error.to_string());
+        }
+    }
+    Ok(pipeline)
+}
+
+fn compile(device: &wgpu::Device, key: &PipelineKey, cache: Option<&wgpu::PipelineCache>) -> Pipeline {
     let label = format!("{} {}", key.kernel.file, key.kernel.entry);
     let mut text = shader::expand(key.kernel.file, &key.kernel.constants);
     if key.aliased {
@@ -78,7 +124,7 @@ fn compile(device: &wgpu::Device, key: &PipelineKey) -> Pipeline {
         module: &module,
         entry_point: Some(key.kernel.entry),
         compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
-        cache: None,
+        cache,
     });
     Pipeline { compute, layout }
 }

@@ -1,7 +1,7 @@
 //! Kernel sources: the embedded WGSL files and the three directives that WGSL itself lacks.
 //!
 //! - `#import name` brings in `shaders/shared/name.wgsl`, once; `#import name of word` does so with `$it` = `word`, once
-//!   for each word.
+//!   for each word. Under the constants of [`STAND_INS`] another part comes in its place, where there is one.
 //! - `#for i N` … `#end` repeats lines with `$i` = 0 … N − 1: unrolled by us, because not every driver keeps an
 //!   indexed array in registers. N is a number or one of the kernel's constants.
 //! - Constants come from the host, which compiles one text at several tile sizes; they open the text as `const`s.
@@ -10,6 +10,15 @@ use std::fmt::Write as _;
 
 /// A constant that the host gives a kernel.
 pub type Constant = (&'static str, u32);
+
+/// The constant of kernels that reduce by subgroups.
+pub const SUBGROUPS: &str = "SUBGROUPS";
+
+/// The constant of kernels that read matrices by vectors of four.
+pub const VECTORS: &str = "VECTORS";
+
+/// Under a constant, the ending of the shared parts that stand in for others.
+const STAND_INS: &[(&str, &str)] = &[(SUBGROUPS, "_subgroup"), (VECTORS, "_vectors")];
 
 macro_rules! sources {
     ($($name:literal),* $(,)?) => {
@@ -31,11 +40,16 @@ pub const SOURCES: &[(&str, &str)] = sources![
     "fill",
     "gather",
     "gelu",
+    "halve",
     "kl",
     "layer_norm",
     "linear",
     "linear_blocks",
     "linear_blocks_row",
+    "linear_cooperative16",
+    "linear_cooperative8",
+    "linear_halves",
+    "linear_halves_row",
     "linear_logp",
     "linear_logp_backward",
     "linear_logp_merge",
@@ -57,14 +71,28 @@ pub const SOURCES: &[(&str, &str)] = sources![
     "shared/attention_walk",
     "shared/block",
     "shared/chosen_rows",
+    "shared/cooperative",
     "shared/flat",
     "shared/head",
+    "shared/held",
+    "shared/held_subgroup",
     "shared/product",
+    "shared/product_a",
+    "shared/product_a_vectors",
+    "shared/product_b",
+    "shared/product_b_vectors",
+    "shared/product_result",
     "shared/row_product",
+    "shared/row_result",
+    "shared/shares",
+    "shared/shares_subgroup",
     "shared/squash",
     "shared/step",
+    "shared/subgroup_lanes",
     "shared/sum",
+    "shared/sum_subgroup",
     "shared/tile",
+    "shared/tile_vectors",
 ];
 
 /// Returns the plain WGSL of the file `name` under the given constants.
@@ -72,11 +100,13 @@ pub const SOURCES: &[(&str, &str)] = sources![
 /// # Panics
 /// When the file or an import does not exist or a loop is not closed: `tests/shaders.rs` expands every file.
 pub fn expand(name: &str, constants: &[Constant]) -> String {
-    let mut text = String::new();
+    // WGSL wants these before anything else
+    let is_directive = |line: &&str| line.starts_with("enable ");
+    let mut text: String = source(name).lines().filter(is_directive).map(|line| format!("{line}\n")).collect();
     for (constant, value) in constants {
         writeln!(text, "const {constant}: u32 = {value}u;").expect("a String takes any text");
     }
-    let lines: Vec<&str> = source(name).lines().collect();
+    let lines: Vec<&str> = source(name).lines().filter(|line| !is_directive(line)).collect();
     expand_lines(&lines, constants, &mut Vec::new(), &mut text);
     text
 }
@@ -108,7 +138,11 @@ fn expand_lines(lines: &[&str], constants: &[Constant], imported: &mut Vec<Strin
 
 fn import(name: &str, constants: &[Constant], imported: &mut Vec<String>, out: &mut String) {
     let (file, word) = name.split_once(" of ").unwrap_or((name, ""));
-    let part = source(&format!("shared/{file}")).replace("$it", word);
+    let given = STAND_INS.iter().filter(|(constant, _)| constants.iter().any(|(name, _)| name == constant));
+    let mut endings = given.map(|(_, ending)| format!("shared/{file}{ending}"));
+    let stand_in = endings.find(|stem| SOURCES.iter().any(|(known, _)| known == stem));
+    let stem = stand_in.unwrap_or_else(|| format!("shared/{file}"));
+    let part = source(&stem).replace("$it", word);
     let lines: Vec<&str> = part.lines().collect();
     expand_lines(&lines, constants, imported, out);
 }
@@ -157,5 +191,12 @@ mod tests {
         let twice = expanded("#import step\n#import step", &[]);
         assert_eq!(twice, expanded("#import step", &[]));
         assert!(twice.contains("struct Step"));
+    }
+
+    #[test]
+    fn a_part_by_subgroups_stands_in_where_it_is_asked_for() {
+        let with = expanded("#import sum\n#import step", &[(SUBGROUPS, 1)]);
+        assert!(with.contains("subgroupAdd") && with.contains("struct Step"));
+        assert!(!expanded("#import sum", &[]).contains("subgroupAdd"));
     }
 }

@@ -8,8 +8,7 @@ use super::{Plan, input, output, own_params};
 
 /// y = a x, and the derivative alike.
 pub fn scale(step: &Step, plan: &mut Plan<'_>) {
-    let y = output(step, 0);
-    plan.call(Kernel::new("scale", "forward"), own_params(step), vec![input(step, 0), y], flat(y.rows * y.cols));
+    plan.each_word(&Kernel::new("scale", "forward"), own_params(step), &[input(step, 0), output(step, 0)]);
 }
 
 /// y = x m / n + b.
@@ -37,12 +36,11 @@ pub fn magnitude_backward(step: &Step, plan: &mut Plan<'_>) {
 /// The length of each row of an adapted weight.
 pub fn merged_norm(step: &Step, plan: &mut Plan<'_>) {
     let bindings = vec![input(step, 0), input(step, 1), input(step, 2), output(step, 0)];
-    plan.call(Kernel::new("merged_norm", "forward"), own_params(step), bindings, rows(step.input(0).rows));
+    plan.call(plan.reducing("merged_norm", "forward"), own_params(step), bindings, rows(step.input(0).rows));
 }
 
 /// All kernels of this file.
 pub fn kernels() -> Vec<Kernel> {
-    [("scale", "forward"), ("magnitude", "forward"), ("magnitude", "backward"), ("magnitude", "lengths"), ("merged_norm", "forward")]
-        .map(|(file, entry)| Kernel::new(file, entry))
-        .to_vec()
+    let plain = [("scale", "forward"), ("magnitude", "forward"), ("magnitude", "backward"), ("magnitude", "lengths")];
+    plain.map(|(file, entry)| Kernel::new(file, entry)).into_iter().chain(Kernel::new("merged_norm", "forward").either_way()).collect()
 }

@@ -27,7 +27,7 @@ pub fn forward(step: &Step, plan: &mut Plan<'_>) {
     bindings.extend([output(step, 0), output(step, 1)]);
     let (queries, dim) = (step.input(0).rows, params.head_dim as usize);
     let (kernel, groups) = if queries <= plan.tuning.few_queries {
-        (row_kernel(dim), queries)
+        (row_kernel(dim).by_subgroups(plan.tuning.subgroups), queries)
     } else {
         (tile_kernel("attention", "forward", dim), queries.div_ceil(SIDE))
     };
@@ -60,7 +60,7 @@ pub fn backward(step: &Step, plan: &mut Plan<'_>) {
 /// All kernels of this file.
 pub fn kernels() -> Vec<Kernel> {
     let tiles = |file, entry| (1..=WIDEST / SIDE).map(move |chunks| tile_kernel(file, entry, chunks * SIDE));
-    let rows = (1..=WIDEST / 64).map(|rounds| row_kernel(rounds * 64));
+    let rows = (1..=WIDEST / 64).flat_map(|rounds| row_kernel(rounds * 64).either_way());
     tiles("attention", "forward")
         .chain(tiles("attention_query", "backward"))
         .chain(tiles("attention_key", "backward"))

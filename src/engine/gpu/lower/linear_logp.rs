@@ -4,11 +4,12 @@
 use crate::engine::Step;
 use crate::engine::op::linear_logp::Params;
 
+use super::super::Tuning;
 use super::super::dispatch::{Bound, Kernel, PARAMS, Scratch, flat, params, word};
-use super::linear::gradients;
-use super::rows::add_rows;
+use super::linear::{gradients, part_of_bias};
+use super::rows::{add_rows, pick_rows};
 use super::sums::column_sum;
-use super::{Plan, Tuning, input, output};
+use super::{Plan, Run, input, output, runs};
 
 /// Rows and columns of a tile's cluster; a tile has one or two of them a side.
 const CLUSTER: usize = 64;
@@ -30,17 +31,9 @@ fn merge() -> Kernel {
     Kernel::new("linear_logp_merge", "forward")
 }
 
-/// A run of the vocabulary.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    first: usize,
-    entries: usize,
-}
-
 /// The vocabulary in runs of at most `most` entries, all but the last whole tiles.
-fn runs(vocabulary: usize, most: usize, tile: usize) -> Vec<Run> {
-    let length = (most / tile * tile).clamp(tile, vocabulary.next_multiple_of(tile));
-    (0..vocabulary).step_by(length).map(|first| Run { first, entries: length.min(vocabulary - first) }).collect()
+fn tiled_runs(vocabulary: usize, most: usize, tile: usize) -> Vec<Run> {
+    runs(vocabulary, (most / tile * tile).clamp(tile, vocabulary.next_multiple_of(tile)))
 }
 
 /// What `shared/head.wgsl` is told about a run.
@@ -48,14 +41,13 @@ fn head_params(step: &Step, run: Run, slice: usize, layer: usize, layers: usize)
     let has_bias = u32::from(step.inputs[2].is_some());
     let Params { temperature, cap } = step.params();
     let inverse = (1.0 / temperature).to_bits();
-    params([word(run.first), word(run.entries), word(slice), has_bias, inverse, word(layer), word(layers), 0, cap.to_bits()])
+    params([word(run.first), word(run.length), word(slice), has_bias, inverse, word(layer), word(layers), 0, cap.to_bits()])
 }
 
 /// h, W, bias, pred and target, with the run's part of W and bias.
 fn head_inputs(step: &Step, run: Run) -> Vec<Bound> {
-    let bias = input(step, 2);
-    let bias = if bias.rows > 0 { bias.cols_from(run.first, run.entries) } else { bias };
-    vec![input(step, 0), input(step, 1).rows_from(run.first, run.entries), bias, input(step, 3), input(step, 5)]
+    let bias = part_of_bias(input(step, 2), run);
+    vec![input(step, 0), input(step, 1).rows_from(run.first, run.length), bias, input(step, 3), input(step, 5)]
 }
 
 /// logp, lse and, where asked for, entropy.
@@ -66,12 +58,12 @@ pub fn forward(step: &Step, plan: &mut Plan<'_>) {
     let row_tiles = rows.div_ceil(tile);
     let wanted = plan.tuning.head_groups.div_ceil(row_tiles.max(1));
     let slice = weight.rows.div_ceil(wanted).next_multiple_of(tile);
-    let runs = runs(weight.rows, plan.tuning.binding_words / weight.cols, tile);
-    let layers: usize = runs.iter().map(|run| run.entries.div_ceil(slice)).sum();
+    let runs = tiled_runs(weight.rows, plan.tuning.binding_words / weight.cols, tile);
+    let layers: usize = runs.iter().map(|run| run.length.div_ceil(slice)).sum();
     let parts = Bound::scratch(Scratch::Parts, rows * layers * PLACES, 4);
     let mut layer = 0;
     for run in runs {
-        let own_layers = run.entries.div_ceil(slice);
+        let own_layers = run.length.div_ceil(slice);
         let bindings = [head_inputs(step, run), vec![parts.written()]].concat();
         let groups = [word(row_tiles), word(own_layers), 1];
         let params = head_params(step, run, slice, layer, layers);
@@ -89,24 +81,23 @@ pub fn backward(step: &Step, plan: &mut Plan<'_>) {
     let states = Bound::scratch(Scratch::States, pred.rows, h.cols);
     let d_states = Bound::scratch(Scratch::DStates, pred.rows, h.cols);
     if d_weight.rows > 0 {
-        let bindings = vec![pred, h, states.written()];
-        plan.call(Kernel::new("gather", "forward"), unscaled(), bindings, flat(pred.rows * h.cols));
+        pick_rows(plan, ("gather", unscaled()), pred, h, states.written());
     }
     let most = (plan.tuning.head_chunk / pred.rows.max(1)).min(plan.tuning.binding_words / weight.cols);
     let clusters = clusters(pred.rows, weight.rows.min(most), plan.tuning);
     let tile = clusters * CLUSTER;
-    for run in runs(weight.rows, most, tile) {
-        let d_z = Bound::scratch(Scratch::DLogits, pred.rows, run.entries);
+    for run in tiled_runs(weight.rows, most, tile) {
+        let d_z = Bound::scratch(Scratch::DLogits, pred.rows, run.length);
         let coefficients = [6, 7, 8, 9].map(|place| input(step, place));
         let bindings = [head_inputs(step, run), coefficients.to_vec(), vec![d_z.written()]].concat();
-        let groups = [word(pred.rows.div_ceil(tile)), word(run.entries.div_ceil(tile)), 1];
+        let groups = [word(pred.rows.div_ceil(tile)), word(run.length.div_ceil(tile)), 1];
         let kernel = kernel("linear_logp_backward", "backward", clusters);
         plan.call(kernel, head_params(step, run, 0, 0, 0), bindings, groups);
         let to_states = if d_h.rows > 0 { d_states.added(run.first > 0) } else { d_h };
-        let to_weight = if d_weight.rows > 0 { d_weight.rows_from(run.first, run.entries) } else { d_weight };
-        gradients(plan, states, weight.rows_from(run.first, run.entries), d_z, (to_states, to_weight));
+        let to_weight = if d_weight.rows > 0 { d_weight.rows_from(run.first, run.length) } else { d_weight };
+        gradients(plan, states, weight.rows_from(run.first, run.length), d_z, (to_states, to_weight));
         if d_bias.rows > 0 {
-            column_sum(plan, d_z, None, d_bias.cols_from(run.first, run.entries));
+            column_sum(plan, d_z, None, d_bias.cols_from(run.first, run.length));
         }
     }
     if d_h.rows > 0 {
@@ -132,9 +123,9 @@ mod tests {
     #[test]
     fn runs_cover_the_vocabulary_in_whole_tiles() {
         for (vocabulary, most) in [(1, 1), (64, 10), (1000, 200), (49_152, 1 << 24)] {
-            let runs = runs(vocabulary, most, CLUSTER);
-            assert_eq!(runs.iter().map(|run| run.entries).sum::<usize>(), vocabulary);
-            assert!(runs.iter().all(|run| run.first % CLUSTER == 0 && run.entries <= most.max(CLUSTER)));
+            let runs = tiled_runs(vocabulary, most, CLUSTER);
+            assert_eq!(runs.iter().map(|run| run.length).sum::<usize>(), vocabulary);
+            assert!(runs.iter().all(|run| run.first % CLUSTER == 0 && run.length <= most.max(CLUSTER)));
         }
     }
 }

@@ -8,54 +8,56 @@ mod pointwise;
 mod rows;
 mod sums;
 
-use crate::engine::{EngineError, Pass, Recording, Step};
+pub use linear::Cooperative;
 
-use super::dispatch::{BINDINGS, Bound, Dispatch, Kernel, PARAMS};
+use std::collections::BTreeMap;
 
-/// Choices between kernels that compute the same: they change speed and the last bits, nothing else.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tuning {
-    /// Products of at least so many 128 x 128 tiles use them; others use 64 x 64, which keep more of a GPU busy.
-    pub enough_tiles: usize,
-    /// Workgroups that a small product is split into, along its depth.
-    pub split_groups: usize,
-    /// Depth that a split keeps at least: below, summing the layers costs more than it gains.
-    pub least_slice: usize,
-    /// Up to so many queries of attention have a workgroup each: while decoding, neighbours read different keys.
-    pub few_queries: usize,
-    /// Workgroups that the head's forward pass is split into, along the vocabulary.
-    pub head_groups: usize,
-    /// Words of one chunk of the head's derivative at most; it is never less than one tile wide.
-    pub head_chunk: usize,
-    /// Words of a weight matrix that are bound at once at most; more of the head is taken in runs.
-    pub binding_words: usize,
-}
+use crate::engine::{EngineError, Pass, Recording, Step, View};
 
-impl Tuning {
-    /// What suits GPUs.
-    pub const GPU: Self = Self {
-        enough_tiles: 96,
-        split_groups: 256,
-        least_slice: 256,
-        few_queries: 256,
-        head_groups: 512,
-        head_chunk: 1 << 24,
-        binding_words: usize::MAX,
-    };
+use super::Tuning;
+use super::dispatch::{BINDINGS, Bound, Dispatch, Kernel, PARAMS, flat};
 
-    /// What suits drivers that run kernels on the processor.
-    pub const SOFTWARE: Self = Self { enough_tiles: 1, split_groups: 1, head_groups: 8, ..Self::GPU };
+/// Weights that are read as halves, and by what.
+#[derive(Clone, Default, Debug)]
+pub struct Halves {
+    /// Weight (N, K) → its copy (N, K / 2).
+    pub copies: BTreeMap<View, View>,
+    /// Matrix units, where a product by them has come out right.
+    pub cooperative: Option<Cooperative>,
 }
 
 /// The dispatches of the step at hand.
 #[derive(Debug)]
 pub struct Plan<'a> {
     pub tuning: &'a Tuning,
+    halves: &'a Halves,
     op: &'static str,
     dispatches: Vec<Dispatch>,
 }
 
 impl Plan<'_> {
+    /// Rows of a matrix that can be bound at once, at least one: if that is too much, encoding says so.
+    fn rows_at_once(&self, of: Bound) -> usize {
+        (self.tuning.binding_words / of.cols.max(1)).max(1)
+    }
+
+    /// Adds calls of a kernel that has an invocation for every word of its bindings, which are of one size or absent: one
+    /// call where they can be bound whole.
+    fn each_word(&mut self, kernel: &Kernel, params: [u32; PARAMS], bindings: &[Bound]) {
+        let whole = |bound: &Bound| bound.rows * bound.cols;
+        let count = bindings.iter().map(whole).max().unwrap_or(0);
+        for run in runs(count, self.tuning.binding_words) {
+            let part = |bound: &Bound| if bound.rows > 0 { bound.words_from(run.first, run.length) } else { *bound };
+            let parts = if run.length == count { bindings.to_vec() } else { bindings.iter().map(part).collect() };
+            self.call(kernel.clone(), params, parts, flat(run.length));
+        }
+    }
+
+    /// A kernel whose lanes reduce something together.
+    fn reducing(&self, file: &'static str, entry: &'static str) -> Kernel {
+        Kernel::new(file, entry).by_subgroups(self.tuning.subgroups)
+    }
+
     /// Adds a kernel call.
     pub fn call(&mut self, kernel: Kernel, params: [u32; PARAMS], bindings: Vec<Bound>, groups: [u32; 3]) {
         assert!(bindings.len() <= BINDINGS, "the strictest adapter binds {BINDINGS} buffers");
@@ -63,6 +65,19 @@ impl Plan<'_> {
             self.dispatches.push(Dispatch { op: self.op, kernel, params, bindings, groups });
         }
     }
+}
+
+/// Some rows, columns or words of several.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Run {
+    first: usize,
+    length: usize,
+}
+
+/// `count` in runs of at most `most`.
+fn runs(count: usize, most: usize) -> Vec<Run> {
+    let length = most.max(1);
+    (0..count).step_by(length).map(|first| Run { first, length: length.min(count - first) }).collect()
 }
 
 type Lower = fn(&Step, &mut Plan<'_>);
@@ -95,13 +110,22 @@ const LOWERINGS: &[(&str, Lower, Option<Lower>)] = &[
 ///
 /// # Errors
 /// [`EngineError::MissingKernel`] for an op or pass that this device does not have.
-pub fn recording(recording: &Recording, tuning: &Tuning) -> Result<Vec<Dispatch>, EngineError> {
-    let mut plan = Plan { tuning, op: "", dispatches: Vec::with_capacity(recording.steps.len()) };
+pub fn recording(recording: &Recording, tuning: &Tuning, halves: &Halves) -> Result<Vec<Dispatch>, EngineError> {
+    let mut plan = Plan { tuning, halves, op: "", dispatches: Vec::with_capacity(recording.steps.len()) };
     for step in &recording.steps {
         plan.op = step.op.name();
         lowering(step)?(step, &mut plan);
     }
     Ok(plan.dispatches)
+}
+
+/// The dispatches that copy weights as halves.
+pub fn halve(copies: &BTreeMap<View, View>, tuning: &Tuning) -> Vec<Dispatch> {
+    let mut plan = Plan { tuning, halves: &Halves::default(), op: "linear", dispatches: Vec::new() };
+    for (weight, copy) in copies {
+        linear::halve(&mut plan, Bound::read(*weight), Bound::read(*copy));
+    }
+    plan.dispatches
 }
 
 fn lowering(step: &Step) -> Result<Lower, EngineError> {

@@ -7,38 +7,37 @@ use super::{Plan, input, output, own_params};
 
 /// y = value.
 pub fn fill(step: &Step, plan: &mut Plan<'_>) {
-    let count = step.output(0).words();
-    plan.call(Kernel::new("fill", "forward"), own_params(step), vec![output(step, 0)], flat(count));
+    plan.each_word(&Kernel::new("fill", "forward"), own_params(step), &[output(step, 0)]);
 }
 
 /// y = a + b.
 pub fn add(step: &Step, plan: &mut Plan<'_>) {
-    let bindings = vec![input(step, 0), input(step, 1), output(step, 0)];
-    plan.call(Kernel::new("add", "forward"), own_params(step), bindings, flat(step.output(0).words()));
+    let bindings = [input(step, 0), input(step, 1), output(step, 0)];
+    plan.each_word(&Kernel::new("add", "forward"), own_params(step), &bindings);
 }
 
 /// y = silu(a) b.
 pub fn swiglu(step: &Step, plan: &mut Plan<'_>) {
-    let bindings = vec![input(step, 0), input(step, 1), output(step, 0)];
-    plan.call(Kernel::new("swiglu", "forward"), own_params(step), bindings, flat(step.output(0).words()));
+    let bindings = [input(step, 0), input(step, 1), output(step, 0)];
+    plan.each_word(&Kernel::new("swiglu", "forward"), own_params(step), &bindings);
 }
 
 /// d_a and d_b.
 pub fn swiglu_backward(step: &Step, plan: &mut Plan<'_>) {
-    let bindings = vec![input(step, 0), input(step, 1), input(step, 2), output(step, 0), output(step, 1)];
-    plan.call(Kernel::new("swiglu", "backward"), own_params(step), bindings, flat(step.input(0).words()));
+    let bindings = [input(step, 0), input(step, 1), input(step, 2), output(step, 0), output(step, 1)];
+    plan.each_word(&Kernel::new("swiglu", "backward"), own_params(step), &bindings);
 }
 
 /// y = gelu(a) b.
 pub fn gelu(step: &Step, plan: &mut Plan<'_>) {
-    let bindings = vec![input(step, 0), input(step, 1), output(step, 0)];
-    plan.call(Kernel::new("gelu", "forward"), own_params(step), bindings, flat(step.output(0).words()));
+    let bindings = [input(step, 0), input(step, 1), output(step, 0)];
+    plan.each_word(&Kernel::new("gelu", "forward"), own_params(step), &bindings);
 }
 
 /// d_a and d_b.
 pub fn gelu_backward(step: &Step, plan: &mut Plan<'_>) {
-    let bindings = vec![input(step, 0), input(step, 1), input(step, 2), output(step, 0), output(step, 1)];
-    plan.call(Kernel::new("gelu", "backward"), own_params(step), bindings, flat(step.input(0).words()));
+    let bindings = [input(step, 0), input(step, 1), input(step, 2), output(step, 0), output(step, 1)];
+    plan.each_word(&Kernel::new("gelu", "backward"), own_params(step), &bindings);
 }
 
 /// The rotation, or its inverse.
@@ -54,8 +53,8 @@ pub fn rope(step: &Step, plan: &mut Plan<'_>) {
 
 /// Weights and moments in place.
 pub fn adamw(step: &Step, plan: &mut Plan<'_>) {
-    let bindings = vec![input(step, 0), output(step, 0), output(step, 1), output(step, 2)];
-    plan.call(Kernel::new("adamw", "forward"), own_params(step), bindings, flat(step.input(0).words()));
+    let bindings = [input(step, 0), output(step, 0), output(step, 1), output(step, 2)];
+    plan.each_word(&Kernel::new("adamw", "forward"), own_params(step), &bindings);
 }
 
 /// All kernels of this file.
