@@ -41,8 +41,12 @@ impl Arena {
         }
     }
 
-    /// A view (rows, cols) of undefined content, in the smallest free buffer that fits well or else in a new one.
-    pub(super) fn take(&mut self, device: &mut dyn Device, rows: usize, cols: usize, untouched: bool) -> Result<View, EngineError> {
+    /// A view (rows, cols) of undefined content, in the smallest free buffer that fits well or else in a new one; with
+    /// `untouched` in one that no step of the recording at hand uses, so that it may be written at once.
+    ///
+    /// # Errors
+    /// When memory is short or the device is lost.
+    pub fn take(&mut self, device: &mut dyn Device, rows: usize, cols: usize, untouched: bool) -> Result<View, EngineError> {
         let words = size_class(rows * cols);
         let found = self
             .slots

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Device, Recorder, View};
+use crate::engine::{Arena, Device, EngineError, Recorder, View};
 
 use super::transformer::Memory;
 use super::{ModelError, ModelSpec};
@@ -14,31 +14,13 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(device: &mut dyn Device, spec: &ModelSpec, rows: usize) -> Result<Self, ModelError> {
+    /// Its memory is of the engine's temporaries, to be held while it is used: rollouts take it again and again, and
+    /// training in between may have it.
+    pub(super) fn new(device: &mut dyn Device, arena: &mut Arena, spec: &ModelSpec, rows: usize) -> Result<Self, ModelError> {
         let cols = spec.kv_heads * spec.head_dim;
-        let mut cache = Self { blocks: Vec::new() };
-        for _ in 0..spec.layers {
-            match (device.alloc(rows * cols), device.alloc(rows * cols)) {
-                (Ok(keys), Ok(values)) => {
-                    cache.blocks.push((View::new(keys, rows, cols), View::new(values, rows, cols)));
-                }
-                (keys, values) => {
-                    cache.free(device);
-                    for buffer in [&keys, &values].into_iter().flatten() {
-                        device.free(*buffer);
-                    }
-                    return Err(keys.and(values).expect_err("one of them failed").into());
-                }
-            }
-        }
-        Ok(cache)
-    }
-
-    pub(super) fn free(self, device: &mut dyn Device) {
-        for (keys, values) in self.blocks {
-            device.free(keys.buffer);
-            device.free(values.buffer);
-        }
+        let mut take = || arena.take(device, rows, cols, false);
+        let blocks = (0..spec.layers).map(|_| Ok((take()?, take()?))).collect::<Result<_, EngineError>>()?;
+        Ok(Self { blocks })
     }
 }
 

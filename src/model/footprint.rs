@@ -17,9 +17,6 @@ use super::{Head, ModelSpec};
 const FROZEN: u64 = 4;
 const TRAINED: u64 = 16;
 
-/// Temporaries come in four sizes a doubling, so that batches of nearly equal length share them.
-const SLACK: f64 = 1.12;
-
 /// A network's sizes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct NetworkSize {
@@ -75,6 +72,12 @@ impl NetworkSize {
         Self { blocks: Some(format), ..self }
     }
 
+    /// The same in the smallest format.
+    #[must_use]
+    pub fn in_four_bits(self) -> Self {
+        self.quantised(BlockFormat::Nf4)
+    }
+
     /// The same network with every weight as it is, as what was trained beside it is handed on.
     #[must_use]
     pub fn plain(self) -> Self {
@@ -100,27 +103,22 @@ impl NetworkSize {
     /// Bytes of temporaries while at most `rows` tokens a step go forward and backward.
     pub fn training(self, rows: u64) -> u64 {
         // gradients of a block's activations live beside them
-        slack(rows.min(self.rows) * (self.kept + self.block))
+        rows.min(self.rows) * (self.kept + self.block)
     }
 
     /// The same while they only go forward.
     pub fn reading(self, rows: u64) -> u64 {
-        slack(rows.min(Budget::default().rows as u64) * self.block)
+        rows.min(Budget::default().rows as u64) * self.block
     }
 
-    /// Bytes of keys, values and packed weights while `count` completions, each with its prompt of so many tokens, are
-    /// sampled.
+    /// Bytes of keys, values and packed weights that a stage keeps from one sampling to the next, of `count` completions
+    /// each with its prompt of so many tokens.
     pub fn sampling(self, count: u64, tokens: u64) -> u64 {
         let budget = Budget::default();
         let cache = (self.cached * tokens * count.min(budget.slots as u64)).min(budget.cache_bytes);
         // weights in blocks have no packed copy
         let copied = self.parameters - self.blocks.map_or(0, |_| self.projected);
         let packed = if copied > CACHED_WORDS as u64 { 2 } else { 4 } * copied;
-        cache + packed + self.reading(budget.rows as u64)
+        cache + packed
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]
-fn slack(bytes: u64) -> u64 {
-    (bytes as f64 * SLACK) as u64
 }

@@ -4,13 +4,14 @@
 //! is filled by the next one. Which token is drawn depends on the seed, the sample's key and the token's position,
 //! never on what is computed beside it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::engine::{DeviceKind, Precision, Recorder, View};
+use crate::engine::{Precision, Recorder, View};
 use crate::value::Completion;
 
 use super::cache::{Cache, FreeRows, Remember};
@@ -63,8 +64,9 @@ pub struct Extras<'a> {
     pub constraint: Option<&'a Constraint<'a>>,
     /// The form of each request's text, `None` for any; no entries at all where no request has one. See [`super::guide`].
     pub forms: &'a [Option<Arc<str>>],
-    /// Told how many samples are finished and how many tokens were drawn, after every step.
-    pub observe: Option<&'a mut dyn FnMut(usize, usize)>,
+    /// Told how many samples are finished and how many tokens were drawn, after every step; whoever breaks wants no more of
+    /// any, and all end there, unfinished.
+    pub observe: Option<&'a mut dyn FnMut(usize, usize) -> ControlFlow<()>>,
     /// Told each request's tokens so far, after every step that drew one for it; whoever breaks has heard enough of it,
     /// and it ends there, unfinished.
     pub said: Option<&'a mut Hear<'a>>,
@@ -133,7 +135,9 @@ impl Engine {
         let longest = requests.iter().map(|r| r.prompt.len()).max().unwrap_or(0);
         let (slots, rows) = self.cache_size(self.spec(net), requests, sampling.max_tokens);
         let spec = self.spec(net).clone();
-        let cache = Cache::new(&mut *self.device, &spec, rows)?;
+        self.sweep();
+        let cache = Cache::new(&mut *self.device, &mut self.arena, &spec, rows)?;
+        let held = self.hold();
         let tables = self.tables(net, longest + sampling.max_tokens);
         let mut run = Run {
             requests,
@@ -154,7 +158,7 @@ impl Engine {
             self.run_all(&network, &mut run, extras)
         });
         self.device.thaw();
-        cache.free(&mut *self.device);
+        drop(held);
         self.sweep();
         done?;
         Ok(run.samples.into_iter().map(|sample| sample.expect("every request was sampled")).collect())
@@ -165,9 +169,7 @@ impl Engine {
         let (weights, precision) = self.read_by_sampling(net);
         let Loaded { views, in_blocks, .. } = self.loaded(net);
         let blocks: usize = in_blocks.iter().map(|at| 4 * views[*at].words()).sum();
-        let packs = self.device.describe().kind == DeviceKind::Cpu;
-        let bytes = if packs { precision } else { Precision::Single }.bytes();
-        blocks + bytes * weights.iter().map(|view| view.words()).sum::<usize>()
+        blocks + precision.bytes() * weights.iter().map(|view| view.words()).sum::<usize>()
     }
 
     /// Tells the device that the network stays as it is while it samples.
@@ -202,8 +204,11 @@ impl Engine {
             let choices = run.choose(&step, &logits, &network.spec, extras.constraint)?;
             drawn += choices.len();
             run.append(&choices, &mut extras.said);
-            if let Some(observe) = &mut extras.observe {
-                observe(run.next - run.slots.len(), drawn);
+            if let Some(observe) = &mut extras.observe
+                && observe(run.next - run.slots.len(), drawn).is_break()
+            {
+                run.abandon();
+                return Ok(());
             }
         }
     }
@@ -337,9 +342,9 @@ impl Run<'_> {
     ) -> Result<Vec<Choice>, ModelError> {
         let Self { slots, guides, requests, sampling, .. } = self;
         let draw = |(slot, &row): (&mut Slot, &usize)| {
-            let mut logits = logits[row * spec.vocabulary..(row + 1) * spec.vocabulary].to_vec();
+            let mut logits = Cow::Borrowed(&logits[row * spec.vocabulary..(row + 1) * spec.vocabulary]);
             if spec.logit_cap > 0.0 {
-                logits.iter_mut().for_each(|logit| *logit = spec.logit_cap * (*logit / spec.logit_cap).tanh());
+                logits.to_mut().iter_mut().for_each(|logit| *logit = spec.logit_cap * (*logit / spec.logit_cap).tanh());
             }
             let Request { prompt, key } = &requests[slot.request];
             let previous = match sampling.repetition_penalty {
@@ -354,7 +359,7 @@ impl Run<'_> {
                     held = guide.allow(guides, tokens, logits);
                 }
             });
-            let choice = sampling.choose(&mut logits, &previous, constrain, *key, narrow(tokens.len()));
+            let choice = sampling.choose(&logits, &previous, constrain, *key, narrow(tokens.len()));
             held.map(|()| choice)
         };
         slots.par_iter_mut().zip(&step.of_slot).map(draw).collect()
@@ -376,6 +381,17 @@ impl Run<'_> {
             }
         }
         self.slots = going;
+    }
+
+    /// Ends every sample where it is.
+    fn abandon(&mut self) {
+        for slot in std::mem::take(&mut self.slots) {
+            self.finish(slot, false);
+        }
+        while self.next < self.requests.len() {
+            self.finish(Slot::new(self.next, 0..0, None), false);
+            self.next += 1;
+        }
     }
 
     fn give_back(&mut self, slot: &Slot) {

@@ -49,31 +49,20 @@ pub struct Choice {
 }
 
 impl Sampling {
-    /// Chooses from `logits` (V), which are used up. `previous` is everything before, prompt first; `constrain` may
-    /// set logits to -∞. The draw depends on the seed, `key` and `position` only.
-    pub fn choose(
-        &self,
-        logits: &mut [f32],
-        previous: &[u32],
-        constrain: Option<impl FnOnce(&mut [f32])>,
-        key: u64,
-        position: u32,
-    ) -> Choice {
+    /// Chooses from `logits` (V). `previous` is everything before, prompt first; `constrain` may set logits to -∞. The
+    /// draw depends on the seed, `key` and `position` only.
+    pub fn choose(&self, logits: &[f32], previous: &[u32], constrain: Option<impl FnOnce(&mut [f32])>, key: u64, position: u32) -> Choice {
         let scale = if self.temperature == 0.0 { 1.0 } else { 1.0 / self.temperature };
-        let mut weights = Weights::new(logits, scale);
-        let normaliser = weights.log_total();
-        if self.repetition_penalty.is_some() || constrain.is_some() {
-            let raw = logits.to_vec();
-            self.penalise(logits, previous);
-            if let Some(constrain) = constrain {
-                constrain(logits);
-            }
-            weights = Weights::new(logits, scale);
-            let at = self.pick(logits, &weights, key, position);
-            return Choice::new(at, f64::from(raw[at]) * scale - normaliser);
-        }
-        let at = self.pick(logits, &weights, key, position);
-        Choice::new(at, f64::from(logits[at]) * scale - normaliser)
+        let weights = Weights::new(logits, scale);
+        let at = if self.repetition_penalty.is_some() || constrain.is_some() {
+            let mut allowed = logits.to_vec();
+            self.penalise(&mut allowed, previous);
+            constrain.into_iter().for_each(|constrain| constrain(&mut allowed));
+            self.pick(&allowed, &Weights::new(&allowed, scale), key, position)
+        } else {
+            self.pick(logits, &weights, key, position)
+        };
+        Choice::new(at, f64::from(logits[at]) * scale - weights.log_total())
     }
 
     /// The probability of every token (V) after penalty, temperature and filters: what is drawn from.
@@ -101,11 +90,11 @@ impl Sampling {
         let words = uniform(halves(self.seed), [halves(key)[0], halves(key)[1], position, 0]);
         let u = unit(words[0], words[1]);
         if self.top_k.is_none() && self.top_p.is_none() && self.min_p.is_none() {
-            return draw(weights.each.iter().copied(), weights.total, u);
+            return weights.draw(u);
         }
         let kept = self.kept(logits, weights);
         let of_kept = || kept.iter().map(|&i| weights.each[i]);
-        kept[draw(of_kept(), of_kept().map(f64::from).sum(), u)]
+        kept[draw(of_kept(), u * of_kept().map(f64::from).sum::<f64>())]
     }
 
     fn penalise(&self, logits: &mut [f32], previous: &[u32]) {
@@ -152,34 +141,51 @@ impl Choice {
 /// e^(scale (logit - max)) of every token, and their sum.
 struct Weights {
     each: Vec<f32>,
+    /// The sum of every [`BLOCK`] of them: a draw skips those that it does not fall into.
+    blocks: Vec<f64>,
     total: f64,
     /// scale · max.
     top: f64,
 }
 
-/// Numbers that a loop handles side by side.
+/// Numbers that a loop handles side by side, and whose sum is kept.
 const LANES: usize = 16;
+const BLOCK: usize = 512;
 
 impl Weights {
     #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
     fn new(logits: &[f32], scale: f64) -> Self {
-        let (each, top, total) = pulp::Arch::new().dispatch(Exponentials { logits, scale: scale as f32 });
-        Self { each, total, top: f64::from(top) * scale }
+        let (each, top, blocks) = pulp::Arch::new().dispatch(Exponentials { logits, scale: scale as f32 });
+        Self { each, total: blocks.iter().sum(), blocks, top: f64::from(top) * scale }
     }
 
     fn log_total(&self) -> f64 {
         self.top + self.total.ln()
     }
+
+    /// The index that `u` in [0, 1) falls on.
+    fn draw(&self, u: f64) -> usize {
+        let (mut left, mut block) = (u * self.total, 0);
+        for (at, sum) in self.blocks.iter().enumerate().filter(|(_, sum)| **sum > 0.0) {
+            block = at;
+            if left < *sum {
+                break;
+            }
+            left -= sum;
+        }
+        let first = block * BLOCK;
+        first + draw(self.each[first..self.each.len().min(first + BLOCK)].iter().copied(), left)
+    }
 }
 
-/// e^(scale (logit - max)), the largest logit and the sum; compiled for the best instructions of the processor.
+/// e^(scale (logit - max)), the largest logit and the sums of blocks; compiled for the best instructions of the processor.
 struct Exponentials<'a> {
     logits: &'a [f32],
     scale: f32,
 }
 
 impl pulp::WithSimd for Exponentials<'_> {
-    type Output = (Vec<f32>, f32, f64);
+    type Output = (Vec<f32>, f32, Vec<f64>);
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
@@ -198,20 +204,25 @@ impl pulp::WithSimd for Exponentials<'_> {
         for x in &mut each {
             *x = exp((*x - top) * self.scale);
         }
-        let mut total = 0.0;
-        for block in each.chunks(4 * LANES) {
-            let mut sums = [0.0; LANES];
-            let (lanes, rest) = block.as_chunks::<LANES>();
-            for lanes in lanes {
-                for i in 0..LANES {
-                    sums[i] += lanes[i];
+        let mut blocks = Vec::with_capacity(each.len().div_ceil(BLOCK));
+        for block in each.chunks(BLOCK) {
+            let mut total = 0.0;
+            // so few numbers are summed in f32 as exactly as they were computed
+            for few in block.chunks(4 * LANES) {
+                let mut sums = [0.0; LANES];
+                let (lanes, rest) = few.as_chunks::<LANES>();
+                for lanes in lanes {
+                    for i in 0..LANES {
+                        sums[i] += lanes[i];
+                    }
+                }
+                for x in sums.iter().chain(rest) {
+                    total += f64::from(*x);
                 }
             }
-            for x in sums.iter().chain(rest) {
-                total += f64::from(*x);
-            }
+            blocks.push(total);
         }
-        (each, top, total)
+        (each, top, blocks)
     }
 }
 
@@ -227,9 +238,8 @@ fn by_likelihood(logits: &[f32], k: usize) -> Vec<usize> {
     order
 }
 
-/// The index that `u` in [0, 1) falls on.
-fn draw(weights: impl ExactSizeIterator<Item = f32> + Clone, total: f64, u: f64) -> usize {
-    let mut left = u * total;
+/// The index that so much of the weights' sum falls on.
+fn draw(weights: impl Iterator<Item = f32>, mut left: f64) -> usize {
     let mut last = 0;
     for (i, weight) in weights.enumerate() {
         left -= f64::from(weight);
@@ -285,7 +295,7 @@ mod tests {
     }
 
     fn choose(sampling: &Sampling, logits: &[f32], position: u32) -> Choice {
-        sampling.choose(&mut logits.to_vec(), &[], None::<fn(&mut [f32])>, 7, position)
+        sampling.choose(logits, &[], None::<fn(&mut [f32])>, 7, position)
     }
 
     #[test]
@@ -304,11 +314,29 @@ mod tests {
     }
 
     #[test]
+    fn draws_fall_where_the_sum_of_all_before_says() {
+        let count = 3 * BLOCK + 5;
+        // one block can not be drawn from, and one token is as likely as all others
+        let logits: Vec<f32> = (0..count)
+            .map(|i| if (BLOCK..2 * BLOCK).contains(&i) { f32::NEG_INFINITY } else { (i as f32).sin() + if i == 7 { 8.0 } else { 0.0 } })
+            .collect();
+        let weights = Weights::new(&logits, 1.0);
+        let exact: Vec<f64> = logits.iter().map(|x| f64::from(*x).exp()).collect();
+        let total: f64 = exact.iter().sum();
+        assert!((weights.log_total() - total.ln()).abs() < 1e-6);
+        let mut before = 0.0;
+        for (i, weight) in exact.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+            assert_eq!(weights.draw((before + weight / 2.0) / total), i);
+            before += weight;
+        }
+    }
+
+    #[test]
     fn a_draw_depends_on_seed_key_and_position() {
         let logits = [0.0; 50];
         let tokens = |seed, key| -> Vec<u32> {
             let sampling = Sampling { seed, ..Sampling::default() };
-            let at = |p| sampling.choose(&mut logits.to_vec(), &[], None::<fn(&mut [f32])>, key, p).token;
+            let at = |p| sampling.choose(&logits, &[], None::<fn(&mut [f32])>, key, p).token;
             (0..20).map(at).collect()
         };
         assert_eq!(tokens(1, 2), tokens(1, 2));
@@ -328,7 +356,7 @@ mod tests {
             let sampling = Sampling { temperature, top_p: Some(0.9), ..Sampling::default() };
             for position in 0..50 {
                 let allow_two = |logits: &mut [f32]| (0..8).filter(|i| *i != 2).for_each(|i| logits[i] = f32::NEG_INFINITY);
-                let choice = sampling.choose(&mut [1.0; 8], &[], Some(allow_two), 0, position);
+                let choice = sampling.choose(&[1.0; 8], &[], Some(allow_two), 0, position);
                 assert_eq!(choice.token, 2);
                 assert!((choice.logp + 8_f64.ln()).abs() < 1e-6, "the log-prob is the network's, without the constraint");
             }

@@ -51,6 +51,12 @@ impl Default for Budget {
 const LEAST_ROWS: usize = 256;
 
 impl Budget {
+    /// The usual budget, with at most so many rows of one batch.
+    pub fn of_rows(most: Option<usize>) -> Self {
+        let usual = Self::default();
+        Self { rows: most.unwrap_or(usual.rows).min(usual.rows), ..usual }
+    }
+
     /// Rows of one batch whose activations are kept: as many as there is room for.
     pub(super) fn kept_rows(&self, spec: &ModelSpec) -> usize {
         let room = usize::try_from(self.kept_bytes / activation_bytes(spec, 1)).unwrap_or(usize::MAX);

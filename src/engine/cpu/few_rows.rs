@@ -53,7 +53,11 @@ impl WithSimd for Product<'_> {
             let w = columns(b, begin);
             prefetch(&columns(b, begin + AHEAD));
             for top in (0..rows).step_by(TALL) {
-                let results = tile(simd, &columns(a.transpose(), top), &w);
+                let mut results = [[0.0; WIDE]; TALL];
+                match rows - top {
+                    1 => results[..1].copy_from_slice(&tile::<S, 1>(simd, &columns(a.transpose(), top), &w)),
+                    _ => results = tile::<S, TALL>(simd, &columns(a.transpose(), top), &w),
+                }
                 for i in 0..TALL.min(rows - top) {
                     for j in 0..WIDE.min(cols - begin) {
                         let y = &mut dst[(top + i, begin + j)];
@@ -93,22 +97,22 @@ fn prefetch(vectors: &Vectors<'_, WIDE>) {
     let _ = vectors;
 }
 
-/// The inner products of four vectors with four. Loops instead of closures: what a closure does is compiled without the
+/// The inner products of some vectors with four. Loops instead of closures: what a closure does is compiled without the
 /// instructions that were found.
 #[inline(always)]
-fn tile<S: Simd>(simd: S, x: &Vectors<'_, TALL>, w: &Vectors<'_, WIDE>) -> [[f32; WIDE]; TALL] {
+fn tile<S: Simd, const R: usize>(simd: S, x: &Vectors<'_, R>, w: &Vectors<'_, WIDE>) -> [[f32; WIDE]; R] {
     let length = w[0].len();
     let ((x, x_rest), (w, w_rest)) = (blocks::<S, _>(x, length), blocks::<S, _>(w, length));
-    let mut totals = [[simd.splat_f32s(0.0); WIDE]; TALL];
+    let mut totals = [[simd.splat_f32s(0.0); WIDE]; R];
     for at in 0..w[0].len() {
-        for i in 0..TALL {
+        for i in 0..R {
             for j in 0..WIDE {
                 totals[i][j] = simd.mul_add_e_f32s(x[i][at], w[j][at], totals[i][j]);
             }
         }
     }
-    let mut results = [[0.0; WIDE]; TALL];
-    for i in 0..TALL {
+    let mut results = [[0.0; WIDE]; R];
+    for i in 0..R {
         for j in 0..WIDE {
             results[i][j] = simd.reduce_sum_f32s(totals[i][j]);
             for at in 0..w_rest[0].len() {

@@ -2,12 +2,13 @@
 
 use faer::{MatMut, MatRef};
 
+use super::ahead::{AHEAD, ask};
 use super::few_rows::FEW;
 use super::linear::add_bias;
 use super::matmul::{cut, product_here, worthwhile_parts};
 use super::memory::{Frame, Source};
-use super::parallel;
 use super::simd::fastest;
+use super::{nf4, parallel};
 use crate::engine::blocks::BlockFormat;
 use crate::engine::op::linear_blocks::Params;
 
@@ -91,13 +92,22 @@ impl Blocks<'_> {
     }
 }
 
+/// The numbers of some rows.
+fn decode(format: BlockFormat, words: &[u32], per_row: usize, numbers: &mut [f32], cols: usize) {
+    let one = match format {
+        BlockFormat::Int8 => int8,
+        BlockFormat::Nf4 => nf4::decode,
+    };
+    for (words, row) in words.chunks_exact(per_row).zip(numbers.chunks_exact_mut(cols)) {
+        ask(words, AHEAD);
+        one(words, row);
+    }
+}
+
 fastest! {
-    /// The numbers of some rows.
-    fn decode(format: BlockFormat, words: &[u32], per_row: usize, numbers: &mut [f32], cols: usize) {
+    fn int8(words: &[u32], row: &mut [f32]) {
         let _ = FMA;
-        for (words, row) in words.chunks_exact(per_row).zip(numbers.chunks_exact_mut(cols)) {
-            format.decode(words, row);
-        }
+        BlockFormat::Int8.decode(words, row);
     }
 }
 

@@ -36,21 +36,25 @@ impl Memory {
         if let Some(pages) = self.buffers[buffer.0 as usize].take() {
             self.used.shrink(pages.len() as u64);
         }
+        if self.frozen.knows(buffer) {
+            self.used.shrink(std::mem::take(&mut self.frozen).bytes());
+        }
     }
 
-    /// Keeps packed copies of weights until [`Memory::thaw`].
+    /// Keeps packed copies of weights until [`Memory::thaw`], and their pages until a weight is freed.
     pub(super) fn freeze(&mut self, weights: &[View], precision: Precision) -> Result<(), EngineError> {
-        self.thaw();
-        let read = |view: View| Source { data: self.read(view), rows: view.rows, cols: view.cols };
-        let packed = PackedWeights::new(weights, precision, read);
+        let mut frozen = std::mem::take(&mut self.frozen);
+        self.used.shrink(frozen.bytes());
+        let filled = frozen.fill(weights, precision, |view| Source { data: self.read(view), rows: view.rows, cols: view.cols });
         let requested = weights.iter().map(|view| (view.words() * precision.bytes()) as u64).sum();
-        self.frozen = packed.map_err(|_| EngineError::OutOfMemory { requested, in_use: self.used.in_use })?;
-        self.used.grow(self.frozen.bytes());
+        filled.map_err(|_| EngineError::OutOfMemory { requested, in_use: self.used.in_use })?;
+        self.used.grow(frozen.bytes());
+        self.frozen = frozen;
         Ok(())
     }
 
     pub(super) fn thaw(&mut self) {
-        self.used.shrink(std::mem::take(&mut self.frozen).bytes());
+        self.frozen.forget();
     }
 
     pub(super) fn read(&self, view: View) -> &[f32] {
@@ -63,39 +67,57 @@ impl Memory {
         &mut bytemuck::cast_slice_mut(pages)[view.range()]
     }
 
+    /// Whether there is a packed copy of a weight.
+    pub(super) fn packed(&self, weight: View) -> bool {
+        self.frozen.get(weight).is_some()
+    }
+
     /// What `step` reads and writes.
     ///
     /// # Panics
     /// When it writes what it reads, or writes a word twice.
-    #[expect(unsafe_code, reason = "reads and writes may share a buffer, which slices of it cannot express")]
     pub(super) fn operands<'a>(&'a mut self, step: &'a Step, scratch: &'a mut Vec<f32>) -> Frame<'a> {
-        for (place, output) in step.outputs.iter().enumerate() {
-            let Some(output) = output else { continue };
-            let others = step.outputs[place + 1..].iter().flatten().map(|output| output.view);
-            let clash = step.inputs.iter().flatten().copied().chain(others).find(|other| overlap(output.view, *other));
-            assert!(clash.is_none(), "`{}` writes {:?} and uses {clash:?}", step.op.name(), output.view);
-            assert!(self.frozen.get(output.view).is_none(), "`{}` writes frozen {:?}", step.op.name(), output.view);
+        let mut frames = self.operands_of(std::slice::from_ref(step), std::slice::from_mut(scratch));
+        frames.pop().expect("one a step")
+    }
+
+    /// The same of steps that run at once, each with its scratch memory.
+    ///
+    /// # Panics
+    /// When one writes what any reads, or a word is written twice.
+    #[expect(unsafe_code, reason = "reads and writes may share a buffer, which slices of it cannot express")]
+    pub(super) fn operands_of<'a>(&'a mut self, steps: &'a [Step], scratch: &'a mut [Vec<f32>]) -> Vec<Frame<'a>> {
+        let outputs = || steps.iter().flat_map(|step| step.outputs.iter().flatten().map(move |output| (step, output.view)));
+        for (place, (step, view)) in outputs().enumerate() {
+            let others = outputs().skip(place + 1).map(|(_, view)| view);
+            let mut used = steps.iter().flat_map(|step| step.inputs.iter().flatten().copied()).chain(others);
+            let clash = used.find(|other| view.overlaps(*other));
+            assert!(clash.is_none(), "`{}` writes {view:?} and uses {clash:?}", step.op.name());
+            assert!(!self.packed(view), "`{}` writes frozen {view:?}", step.op.name());
         }
         let Self { buffers, frozen, .. } = self;
-        let outputs = step.outputs.iter().map(|output| {
-            output.map(|Output { view, accumulate }| {
-                let (data, words) = raw(buffers, view);
-                // SAFETY: the words are initialised and inside a buffer that stays borrowed; as was just checked, no
-                // other operand covers them.
-                let data = unsafe { std::slice::from_raw_parts_mut(data, words) };
-                Target { data, rows: view.rows, cols: view.cols, accumulate }
-            })
+        let frames = steps.iter().zip(scratch).map(|(step, scratch)| {
+            let outputs = step.outputs.iter().map(|output| {
+                output.map(|Output { view, accumulate }| {
+                    let (data, words) = raw(buffers, view);
+                    // SAFETY: the words are initialised and inside a buffer that stays borrowed; as was just checked, no
+                    // other operand covers them.
+                    let data = unsafe { std::slice::from_raw_parts_mut(data, words) };
+                    Target { data, rows: view.rows, cols: view.cols, accumulate }
+                })
+            });
+            let outputs = outputs.collect();
+            let inputs = step.inputs.iter().map(|view| {
+                view.map(|view| {
+                    let (data, words) = raw(buffers, view);
+                    // SAFETY: as above, and only other inputs may cover them.
+                    let data = unsafe { std::slice::from_raw_parts(data, words) };
+                    Source { data, rows: view.rows, cols: view.cols }
+                })
+            });
+            Frame { step, inputs: inputs.collect(), outputs, frozen, scratch }
         });
-        let outputs = outputs.collect();
-        let inputs = step.inputs.iter().map(|view| {
-            view.map(|view| {
-                let (data, words) = raw(buffers, view);
-                // SAFETY: as above, and only other inputs may cover them.
-                let data = unsafe { std::slice::from_raw_parts(data, words) };
-                Source { data, rows: view.rows, cols: view.cols }
-            })
-        });
-        Frame { step, inputs: inputs.collect(), outputs, frozen, scratch }
+        frames.collect()
     }
 }
 
@@ -113,11 +135,6 @@ fn raw(buffers: &mut [Option<MmapMut>], view: View) -> (*mut f32, usize) {
     let words: &mut [f32] = bytemuck::cast_slice_mut(pages);
     assert!(view.range().end <= words.len(), "a view lies within its buffer");
     (words.as_mut_ptr().wrapping_add(view.offset), view.words())
-}
-
-fn overlap(a: View, b: View) -> bool {
-    let (x, y) = (a.range(), b.range());
-    a.buffer == b.buffer && x.start < y.end && y.start < x.end
 }
 
 /// A matrix that a kernel reads.

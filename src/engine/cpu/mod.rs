@@ -3,6 +3,7 @@
 //! Every kernel reads and writes slices that [`memory`] hands out; results are the same for any number of threads.
 
 mod adapter;
+mod ahead;
 mod attention;
 mod attention_one;
 mod elementwise;
@@ -14,6 +15,7 @@ mod linear;
 mod linear_blocks;
 mod matmul;
 mod memory;
+mod nf4;
 mod norms;
 mod packed;
 mod parallel;
@@ -126,8 +128,15 @@ impl Device for CpuDevice {
     fn run(&mut self, recording: &Recording) -> Result<(), EngineError> {
         let Self { memory, scratch, threads } = self;
         threads.install(|| {
-            for step in &recording.steps {
-                kernel(step)?(&mut memory.operands(step, scratch));
+            let mut steps = &recording.steps[..];
+            while let Some(step) = steps.first() {
+                let alike = linear::alike(steps, memory);
+                if alike > 0 {
+                    linear::forward_alike(memory.operands_of(&steps[..alike], &mut vec![Vec::new(); alike]));
+                } else {
+                    kernel(step)?(&mut memory.operands(step, scratch));
+                }
+                steps = &steps[alike.max(1)..];
             }
             Ok(())
         })

@@ -18,24 +18,22 @@ use memmap2::MmapMut;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::ahead::{AHEAD, ask};
 use super::memory::{Source, pages};
 use super::vector;
-use crate::engine::device::{Precision, View};
+use crate::engine::device::{BufferId, Precision, View};
 
 /// Rows of W in a panel.
 const PANEL: usize = 32;
 
-/// Columns of W that are put in order at a time: a cache line of each row.
-const TILE: usize = 16;
+/// Columns of W that are put in order at a time: several cache lines of a row, so that it is read ahead.
+const TILE: usize = 128;
+
+/// Rows of W that are turned at a time: so many numbers of the panel are written at once.
+const SIDE: usize = 8;
 
 /// Registers of a panel's row that are used side by side.
 const WIDE: usize = 2;
-
-/// Bytes of a cache line, and how many bytes before they are needed weights are asked for.
-#[cfg(target_arch = "x86_64")]
-const LINE: usize = 64;
-#[cfg(target_arch = "x86_64")]
-const AHEAD: usize = 1 << 12;
 
 /// Copies begin at multiples of this many bytes.
 const ALIGN: usize = 64;
@@ -50,16 +48,19 @@ const WORTH_A_THREAD: usize = 1 << 19;
 const FETCH: usize = 8;
 
 /// Copies of weights, in one piece of memory: decoding runs through all of it for every token, and pages of many
-/// small pieces would each have to be found.
+/// small pieces would each have to be found. The pages outlast the copies, for the same weights are packed again after
+/// the next step of training, and new pages cost more than filling them.
 #[derive(Default, Debug)]
 pub(super) struct PackedWeights {
     pages: Option<MmapMut>,
     places: HashMap<View, (Range<usize>, Precision)>,
+    /// Whether weights are as they were when they were copied.
+    holds: bool,
 }
 
 impl PackedWeights {
-    /// Copies the weights that `read` gives.
-    pub(super) fn new<'a>(views: &[View], precision: Precision, read: impl Fn(View) -> Source<'a>) -> io::Result<Self> {
+    /// Where the copies of weights would stand, and how many bytes they take.
+    fn plan(views: &[View], precision: Precision) -> (HashMap<View, (Range<usize>, Precision)>, usize) {
         let mut places = HashMap::new();
         let mut end = 0;
         for view in views {
@@ -67,22 +68,42 @@ impl PackedWeights {
             places.insert(*view, (end..end + bytes, precision));
             end += bytes.next_multiple_of(ALIGN);
         }
-        let mut pages = pages(end)?;
-        for (view, (range, _)) in &places {
+        (places, end)
+    }
+
+    /// Copies the weights that `read` gives, in place of all others.
+    pub(super) fn fill<'a>(&mut self, views: &[View], precision: Precision, read: impl Fn(View) -> Source<'a>) -> io::Result<()> {
+        let (places, bytes) = Self::plan(views, precision);
+        if self.pages.as_ref().is_none_or(|pages| pages.len() != bytes) {
+            *self = Self { pages: Some(pages(bytes)?), ..Self::default() };
+        }
+        (self.places, self.holds) = (places, true);
+        let pages = self.pages.as_mut().expect("made above");
+        for (view, (range, _)) in &self.places {
             let (weight, bytes) = (read(*view), &mut pages[range.clone()]);
             match precision {
                 Precision::Single => pack::<f32>(weight, bytes, |from, to| to.copy_from_slice(from)),
                 Precision::Half => pack::<f16>(weight, bytes, |from, to| to.convert_from_f32_slice(from)),
             }
         }
-        Ok(Self { pages: Some(pages), places })
+        Ok(())
+    }
+
+    /// Weights may change from now on.
+    pub(super) fn forget(&mut self) {
+        self.holds = false;
+    }
+
+    /// Whether there is or was a copy of a weight in a buffer.
+    pub(super) fn knows(&self, buffer: BufferId) -> bool {
+        self.places.keys().any(|view| view.buffer == buffer)
     }
 
     /// The copy of a weight.
     pub(super) fn get(&self, view: View) -> Option<Packed<'_>> {
-        let (range, precision) = self.places.get(&view)?;
+        let (range, precision) = self.places.get(&view).filter(|_| self.holds)?;
         let panels = &self.pages.as_ref()?[range.clone()];
-        Some(Packed { rows: view.rows, depth: view.cols, precision: *precision, panels })
+        Some(Packed { depth: view.cols, precision: *precision, panels })
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -98,39 +119,55 @@ fn panel_words(rows: usize, depth: usize) -> usize {
 /// A copy of W (N, K).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packed<'a> {
-    rows: usize,
     depth: usize,
     precision: Precision,
     panels: &'a [u8],
 }
 
-impl Packed<'_> {
+impl<'a> Packed<'a> {
     /// Whether a product with so many rows of x is taken here.
     pub(super) fn fits(rows: usize) -> bool {
         rows <= FEW
     }
 
-    /// y (M, N) = x (M, K) Wᵀ, or y += x Wᵀ.
-    pub(super) fn product(&self, y: MatMut<'_, f32>, accumulate: bool, x: Source<'_>) {
-        let (m, n, k) = (x.rows, self.rows, self.depth);
-        let work = m * n * k + FETCH * (m * n + m * k + n * k);
-        let parts = rayon::current_num_threads().min(work / WORTH_A_THREAD).max(1);
-        self.split(y, accumulate, x, 0, parts);
+    /// y (M, N) = x (M, K) Wᵀ, or y += x Wᵀ, to be taken by [`products`].
+    pub(super) fn product<'p>(&self, y: MatMut<'p, f32>, accumulate: bool, x: Source<'p>) -> Product<'p>
+    where
+        'a: 'p,
+    {
+        Product { packed: *self, y, accumulate, x, first: 0 }
     }
+}
 
-    /// The columns of y from panel `first` on, in parts. Parts cut the result, never the sum.
-    fn split(&self, y: MatMut<'_, f32>, accumulate: bool, x: Source<'_>, first: usize, parts: usize) {
-        let panels = y.ncols().div_ceil(PANEL);
-        if parts == 1 || panels < parts {
-            return pulp::Arch::new().dispatch(Product { packed: *self, y, accumulate, x, first });
-        }
-        let here = panels * (parts / 2) / parts;
-        let (left, right) = y.split_at_col_mut(here * PANEL);
-        rayon::join(
-            || self.split(left, accumulate, x, first, parts / 2),
-            || self.split(right, accumulate, x, first + here, parts - parts / 2),
-        );
+/// Takes products that need nothing of each other, as if their panels stood in one row: sharing them out among threads
+/// costs as much for all as for one.
+pub(super) fn products(all: Vec<Product<'_>>) {
+    let parts = rayon::current_num_threads().min(all.iter().map(Product::work).sum::<usize>() / WORTH_A_THREAD).max(1);
+    share(all, parts);
+}
+
+/// Parts cut results, never a sum.
+fn share(all: Vec<Product<'_>>, parts: usize) {
+    let panels = all.iter().map(Product::panels).sum::<usize>();
+    if parts == 1 || panels < parts {
+        return all.into_iter().for_each(|product| pulp::Arch::new().dispatch(product));
     }
+    let mut here = panels * (parts / 2) / parts;
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    for product in all {
+        let count = here.min(product.panels());
+        here -= count;
+        if count == product.panels() {
+            left.push(product);
+        } else if count == 0 {
+            right.push(product);
+        } else {
+            let (first, second) = product.cut(count);
+            left.push(first);
+            right.push(second);
+        }
+    }
+    rayon::join(|| share(left, parts / 2), || share(right, parts - parts / 2));
 }
 
 /// Fills the panels of a copy.
@@ -144,9 +181,16 @@ fn pack_one<T>(weight: Source<'_>, first: usize, panel: &mut [T], store: impl Fn
     let mut tile = [0.0; TILE * PANEL];
     for (at, panel) in panel.chunks_mut(TILE * PANEL).enumerate() {
         let columns = at * TILE..at * TILE + panel.len() / PANEL;
-        for (j, row) in (first..weight.rows.min(first + PANEL)).enumerate() {
-            for (to, from) in tile[j..].iter_mut().step_by(PANEL).zip(&weight.row(row)[columns.clone()]) {
-                *to = *from;
+        for j in (0..PANEL).step_by(SIDE) {
+            let mut rows: [&[f32]; SIDE] = [&[0.0; TILE][..columns.len()]; SIDE];
+            for (i, row) in rows.iter_mut().enumerate().take(weight.rows.saturating_sub(first + j)) {
+                *row = &weight.row(first + j + i)[columns.clone()];
+                ask(row, AHEAD);
+            }
+            for (k, to) in tile.chunks_exact_mut(PANEL).take(columns.len()).enumerate() {
+                for i in 0..SIDE {
+                    to[j + i] = rows[i][k];
+                }
             }
         }
         store(&tile[..panel.len()], panel);
@@ -154,7 +198,7 @@ fn pack_one<T>(weight: Source<'_>, first: usize, panel: &mut [T], store: impl Fn
 }
 
 /// The columns of y from panel `first` on.
-struct Product<'a> {
+pub(super) struct Product<'a> {
     packed: Packed<'a>,
     y: MatMut<'a, f32>,
     accumulate: bool,
@@ -175,6 +219,22 @@ impl WithSimd for Product<'_> {
 }
 
 impl Product<'_> {
+    /// Multiply-adds that it is worth.
+    fn work(&self) -> usize {
+        let (m, n, k) = (self.y.nrows(), self.y.ncols(), self.packed.depth);
+        m * n * k + FETCH * (m * n + m * k + n * k)
+    }
+
+    fn panels(&self) -> usize {
+        self.y.ncols().div_ceil(PANEL)
+    }
+
+    /// Its first so many panels, and the rest.
+    fn cut(self, panels: usize) -> (Self, Self) {
+        let (left, right) = self.y.split_at_col_mut(panels * PANEL);
+        (Self { y: left, ..self }, Self { y: right, first: self.first + panels, ..self })
+    }
+
     #[inline(always)]
     fn run<S: Simd, W: Weight>(mut self, simd: S) {
         let (cols, words) = (self.y.ncols(), PANEL * self.packed.depth);
@@ -219,7 +279,7 @@ impl<W: Weight> Columns<'_, W> {
             for k in 0..x[0].len() {
                 let weights = &self.panel[k * PANEL..(k + 1) * PANEL];
                 if top == 0 {
-                    prefetch(weights);
+                    ask(weights, AHEAD);
                 }
                 let (a, b) = (W::register(simd, &weights[at..]), W::register(simd, &weights[at + S::F32_LANES..]));
                 for i in 0..R {
@@ -287,25 +347,9 @@ fn widen(half: f16) -> f32 {
     f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16)
 }
 
-/// Asks for what is read next but some thousand bytes. Panels are read in order, but the processor by itself looks no
-/// further than to the end of a page.
-#[inline(always)]
-#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the hint has no safe form; it reads nothing"))]
-fn prefetch<T>(weights: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in weights.chunks(LINE / size_of::<T>()) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 processor has the instruction, and it is defined for any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(AHEAD)) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = weights;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::BufferId;
 
     fn numbers(length: usize, step: f32) -> Vec<f32> {
         (0..length).map(|i| (i as f32 * step).sin()).collect()
@@ -314,10 +358,12 @@ mod tests {
     fn multiply((m, n, k): (usize, usize, usize), precision: Precision, parts: usize) -> Vec<f32> {
         let (x, w) = (numbers(m * k, 0.37), numbers(n * k, 0.73));
         let view = View::new(BufferId(0), n, k);
-        let packed = PackedWeights::new(&[view], precision, |_| Source { data: &w, rows: n, cols: k }).expect("there is memory");
+        let mut packed = PackedWeights::default();
+        packed.fill(&[view], precision, |_| Source { data: &w, rows: n, cols: k }).expect("there is memory");
         let packed = packed.get(view).expect("it was packed");
         let mut y = vec![0.5; m * n];
-        packed.split(MatMut::from_row_major_slice_mut(&mut y, m, n), true, Source { data: &x, rows: m, cols: k }, 0, parts);
+        let whole = MatMut::from_row_major_slice_mut(&mut y, m, n);
+        share(vec![packed.product(whole, true, Source { data: &x, rows: m, cols: k })], parts);
         y
     }
 
@@ -342,6 +388,25 @@ mod tests {
     fn every_finite_half_is_widened_exactly() {
         for half in (0..=u16::MAX).map(f16::from_bits).filter(|half| half.is_finite()) {
             assert_eq!(widen(half).to_bits(), half.to_f32().to_bits());
+        }
+    }
+
+    #[test]
+    fn products_together_are_those_alone() {
+        let (k, sizes) = (150, [40, 300, 1, 64]);
+        let views: Vec<View> = sizes.iter().zip(0..).map(|(n, buffer)| View::new(BufferId(buffer), *n, k)).collect();
+        let (x, w) = (numbers(13 * k, 0.37), numbers(300 * k, 0.73));
+        let mut packed = PackedWeights::default();
+        let read = |view: View| Source { data: &w[..view.rows * k], rows: view.rows, cols: k };
+        packed.fill(&views, Precision::Half, read).expect("there is memory");
+        for parts in [1, 2, 3, 7] {
+            let mut y = sizes.map(|n| vec![0.5; 13 * n]);
+            let all = y.iter_mut().zip(&views).map(|(y, view)| {
+                let y = MatMut::from_row_major_slice_mut(y, 13, view.rows);
+                packed.get(*view).expect("it was packed").product(y, true, Source { data: &x, rows: 13, cols: k })
+            });
+            share(all.collect(), parts);
+            assert!(y.iter().zip(sizes).all(|(y, n)| *y == multiply((13, n, k), Precision::Half, 1)), "{parts}");
         }
     }
 

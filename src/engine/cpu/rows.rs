@@ -31,12 +31,23 @@ pub(super) fn pick_backward(frame: &mut Frame<'_>) {
     }
 }
 
+/// Words that are worth a piece of a cache, and the most pieces: each looks through all row numbers.
+const PIECE_WORDS: usize = 1 << 13;
+const PIECES: usize = 16;
+
 pub(super) fn scatter(frame: &mut Frame<'_>) {
     let (x, rows, cache) = (frame.input(0), frame.input(1).words(), frame.output(0));
-    for (place, row) in rows.iter().enumerate() {
-        let at = *row as usize * x.cols;
-        cache.data[at..at + x.cols].copy_from_slice(x.row(place));
-    }
+    // every piece of the cache takes the rows that are its own; where few come, all of it is one
+    let pieces = (x.data.len() / PIECE_WORDS).clamp(1, PIECES);
+    let height = cache.rows.div_ceil(pieces);
+    cache.data.par_chunks_mut(height * x.cols).enumerate().for_each(|(piece, cache)| {
+        for (place, row) in rows.iter().enumerate() {
+            let at = (*row as usize).wrapping_sub(piece * height);
+            if at < height {
+                cache[at * x.cols..(at + 1) * x.cols].copy_from_slice(x.row(place));
+            }
+        }
+    });
 }
 
 /// d = sum over rows of what `add(row, d)` adds: blocks of rows, then the blocks in order.
