@@ -29,30 +29,36 @@ use place::{Lines, Units, path_of, uri_of};
 use state::{Analysis, Document, State};
 
 /// A server talking to one editor.
-struct Server {
+struct Server<'a> {
     connection: Connection,
     state: State,
     /// Files whose diagnostics are to be sent once nothing else waits.
     stale: BTreeSet<PathBuf>,
     /// Which device plans are for, once it has been looked for.
-    numerics: Arc<OnceLock<Numerics>>,
+    numerics: &'a OnceLock<Numerics>,
 }
 
-/// Serves until the editor says that it is done. `numerics` is what a run's results are comparable with.
+/// Serves until the editor says that it is done. `numerics` is what a run's results are comparable with; it is looked for
+/// beside the work, and always to its end: a process that leaves while a driver is being loaded can crash in it.
 ///
 /// # Errors
 /// When the editor goes away without a word, or speaks another protocol.
-pub fn serve(numerics: impl FnOnce() -> Numerics + Send + 'static) -> io::Result<()> {
+pub fn serve(numerics: impl FnOnce() -> Numerics + Send) -> io::Result<()> {
+    let found = OnceLock::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| found.set(numerics()));
+        talk(&found)
+    })
+}
+
+fn talk(numerics: &OnceLock<Numerics>) -> io::Result<()> {
     let (connection, threads) = Connection::stdio();
-    let found = Arc::new(OnceLock::new());
-    let theirs = found.clone();
-    std::thread::spawn(move || theirs.set(numerics()));
     let (id, asked) = connection.initialize_start().map_err(io::Error::other)?;
     let encodings = asked.pointer("/capabilities/general/positionEncodings").and_then(Value::as_array);
     let bytes = encodings.is_some_and(|known| known.iter().any(|name| name == "utf-8"));
     let units = if bytes { Units::Bytes } else { Units::Utf16 };
     connection.initialize_finish(id, capabilities(units)).map_err(io::Error::other)?;
-    let mut server = Server { connection, state: State::new(units, folders(&asked)), stale: BTreeSet::new(), numerics: found };
+    let mut server = Server { connection, state: State::new(units, folders(&asked)), stale: BTreeSet::new(), numerics };
     server.serve()?;
     drop(server);
     threads.join()
@@ -93,7 +99,7 @@ fn capabilities(units: Units) -> Value {
 /// What a request is refused with.
 type Refusal = (ErrorCode, String);
 
-impl Server {
+impl Server<'_> {
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let message = match self.connection.receiver.try_recv() {
