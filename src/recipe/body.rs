@@ -206,15 +206,14 @@ impl<'a> Elaborator<'a> {
 
     // ── Items that nothing calls ────────────────────────────────────────────
 
-    /// Checks every function, stage and objective of the user's files once with made-up arguments,
+    /// Checks every function, stage and objective of the user's files once with made-up arguments, before the recipe has stages,
     /// so that a mistake in one that is not called (yet) is found too.
     fn loose_items(&mut self) {
         for module in super::library::STDLIB.len()..self.library.modules.len() {
             let items: Vec<&'a Item> = self.library.modules[module].tree.items.iter().collect();
             for item in items {
-                let (stages, keys) = (self.stages.clone(), self.keys.clone());
                 self.loose_item(item, module);
-                (self.stages, self.keys) = (stages, keys);
+                self.forget_stages(0);
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::world::Sources;
 
 use super::Options;
 use super::checked::{Condition, Round, StageCall};
+use super::equal::Calls;
 use super::index::Index;
 use super::library::Library;
 use super::mistake::Mistake;
@@ -41,8 +42,8 @@ pub struct Elaborator<'a> {
     pub options: &'a Options,
     pub diagnostics: Vec<Diagnostic>,
     pub stages: Vec<StageCall>,
-    /// Equal calls are one stage: the canonical text of a call → its stage.
-    pub keys: BTreeMap<String, StageId>,
+    /// Equal calls are one stage.
+    pub calls: Calls,
     /// What earlier rounds ask of whatever is being written now.
     pub when: Vec<Condition>,
     /// `limit name = number` of the chosen profile.
@@ -65,7 +66,7 @@ impl<'a> Elaborator<'a> {
             options,
             diagnostics: Vec::new(),
             stages: Vec::new(),
-            keys: BTreeMap::new(),
+            calls: Calls::default(),
             when: Vec::new(),
             limits: BTreeMap::new(),
             stack: Vec::new(),

@@ -306,12 +306,10 @@ impl<'a> Elaborator<'a> {
         if self.index.is_none() {
             return;
         }
-        let (diagnostics, stages) = (self.diagnostics.len(), self.stages.len());
-        let (keys, when) = (self.keys.clone(), self.when.len());
+        let (diagnostics, stages, when) = (self.diagnostics.len(), self.stages.len(), self.when.len());
         work(self);
         self.diagnostics.truncate(diagnostics);
-        self.stages.truncate(stages);
-        self.keys = keys;
+        self.forget_stages(stages);
         self.when.truncate(when);
     }
 }

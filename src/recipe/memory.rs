@@ -29,7 +29,7 @@ pub struct Memory {
 
 impl Memory {
     /// The tree of a text, and what is wrong with it.
-    pub(super) fn tree(&mut self, file: FileId, text: &Arc<str>) -> (Arc<File>, Vec<Diagnostic>) {
+    pub fn tree(&mut self, file: FileId, text: &Arc<str>) -> (Arc<File>, Vec<Diagnostic>) {
         match self.trees.get(&file) {
             Some((known, tree, diagnostics)) if known == text => (tree.clone(), diagnostics.clone()),
             _ => {

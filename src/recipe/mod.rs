@@ -9,6 +9,7 @@ mod call;
 pub mod checked;
 mod control;
 mod elaborate;
+mod equal;
 mod export;
 mod expression;
 pub mod index;

@@ -1,10 +1,9 @@
 //! Calls of `extern stage`: one node of the plan each, equal calls one node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::formula::expr::{Formula, Output, StageId};
-use crate::formula::program::meaning;
+use crate::formula::expr::{Formula, StageId};
 use crate::formula::shape;
 use crate::syntax::span::Span;
 use crate::syntax::tree::{Binder, Field, Signature};
@@ -151,10 +150,10 @@ impl<'a> Elaborator<'a> {
         let given: Vec<_> = all.iter().filter(|(name, _)| given(name)).cloned().collect();
         self.refuse_idle(&declared, &given)?;
         let off = |name: &str| all.iter().all(|(n, value)| **n != *name || value.as_constant() == Some(Cell::None));
+        let heads: BTreeSet<Arc<str>> = declared.iter().filter_map(|field| head_of(&declared, &field.name.text)).collect();
         for (name, value) in &all {
             // an option that is off takes those that belong to it along: the call is as if it had never been declared
-            let leads = declared.iter().any(|field| head_of(&declared, &field.name.text).as_ref() == Some(name));
-            if (leads && off(name)) || head_of(&declared, name).is_some_and(|head| off(&head)) {
+            if (heads.contains(name) && off(name)) || head_of(&declared, name).is_some_and(|head| off(&head)) {
                 continue;
             }
             let (name, value) = (name.clone(), value.clone());
@@ -390,8 +389,7 @@ impl<'a> Elaborator<'a> {
 
     /// The stage of a call: an equal earlier one, or a new one.
     pub fn add_stage(&mut self, call: StageCall) -> StageId {
-        let key = key(&call);
-        if let Some(known) = self.keys.get(&key).copied() {
+        if let Some(known) = self.calls.known_or_next(&call, &self.stages) {
             // wanted without conditions somewhere: it runs without conditions
             let stage = &mut self.stages[known.0];
             if call.when.is_empty() {
@@ -404,8 +402,13 @@ impl<'a> Elaborator<'a> {
         }
         let id = StageId(self.stages.len());
         self.stages.push(call);
-        self.keys.insert(key, id);
         id
+    }
+
+    /// Takes back the stages from the `first` on.
+    pub fn forget_stages(&mut self, first: usize) {
+        self.stages.truncate(first);
+        self.calls.truncate(first);
     }
 }
 
@@ -423,28 +426,6 @@ fn result_of(stage: StageId, output: Type, extras: Row, no_eval: bool, span: Spa
     let extras =
         extras.iter().map(|(name, ty)| (name.clone(), if no_eval { Extra::NoEval } else { Extra::Here(part(name, ty)) })).collect();
     Typed { ty: output, value: Value::With { main: Box::new(main), extras }, span }
-}
-
-/// The canonical text of a call: what it does, not what it is called.
-fn key(call: &StageCall) -> String {
-    let mut artifact = |o: &Output| format!("{}#{}", o.stage.0, o.path.join("."));
-    let args: Vec<serde_json::Value> = call
-        .args
-        .iter()
-        .map(|(name, arg)| {
-            let value = match arg {
-                Arg::Value(cell) => serde_json::json!(format!("{cell:?}")),
-                Arg::Artifact(output) => serde_json::json!(artifact(output)),
-                Arg::Artifacts(outputs) => serde_json::json!(outputs.iter().map(&mut artifact).collect::<Vec<_>>()),
-                Arg::Formula(formula) => meaning(formula, &mut artifact),
-                Arg::Columns(columns) => columns.iter().map(|(n, f)| serde_json::json!([**n, meaning(f, &mut artifact)])).collect(),
-                Arg::Objective(def) => crate::formula::program::objective_meaning(def, &mut artifact),
-                Arg::Rows(ty) => serde_json::json!(ty.to_string()),
-            };
-            serde_json::json!([**name, value])
-        })
-        .collect();
-    serde_json::json!([*call.primitive, call.seed, args]).to_string()
 }
 
 /// Whether a default is the word `none`. What has such a default is no part of a call while it is `none`, so that calls

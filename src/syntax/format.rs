@@ -29,26 +29,28 @@ pub fn format(file: FileId, text: &str) -> Result<String, Vec<Diagnostic>> {
         return Err(mistakes);
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut form = once(file, text);
     // A comment in the middle of a formula moves to where one can stand, which may let the next line move too.
+    let (mut form, mut moved) = once(file, text);
     for _ in 0..MOST_ROUNDS {
-        let next = once(file, &form);
-        if next == form {
+        if !moved {
             break;
         }
-        form = next;
+        let before = form;
+        (form, moved) = once(file, &before);
+        moved &= form != before;
     }
     Ok(form)
 }
 
 const MOST_ROUNDS: usize = 8;
 
-fn once(file: FileId, text: &str) -> String {
+/// The text in its form, and whether a comment moved on the way.
+fn once(file: FileId, text: &str) -> (String, bool) {
     let root = Grammar::parse(Rule::file, text).expect("a text without mistakes can be read").next();
     let comments = scan::scan(file, text).comments;
-    let mut writer = Writer { text, comments, next: 0, last: 0, out: Vec::new() };
+    let mut writer = Writer { text, comments, next: 0, last: 0, moved: false, out: Vec::new() };
     writer.file(root.expect("a parse has one root"));
-    printer::print(&writer.out)
+    (printer::print(&writer.out), writer.moved)
 }
 
 /// Turns pairs into a document, in the order of the text.
@@ -59,6 +61,8 @@ struct Writer<'a> {
     next: usize,
     /// Where the last thing written ends in the text.
     last: usize,
+    /// A comment stood in the middle of something.
+    moved: bool,
     out: Vec<Doc>,
 }
 
@@ -86,6 +90,7 @@ impl<'a> Writer<'a> {
             self.out.push(if trails { Doc::Trailing(text) } else { Doc::Comment(text) });
             self.last = comment.end;
             self.next += 1;
+            self.moved |= !in_list;
         }
         if in_list && at >= self.last && is_empty_line(&self.text[self.last..at]) {
             self.out.push(Doc::Blank);
@@ -100,7 +105,9 @@ impl<'a> Writer<'a> {
             |comment: &std::ops::Range<usize>| self.last > 0 && !self.text[self.last.min(comment.start)..comment.start].contains('\n');
         let own_line = first.as_ref().is_some_and(|comment| !trails(comment));
         if let Some(comment) = first {
+            let moved = self.moved;
             self.comments_before(comment.start + 1, false);
+            self.moved = moved;
         }
         self.comments_before(at, own_line);
     }
