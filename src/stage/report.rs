@@ -20,7 +20,7 @@ pub struct Progress {
     /// The few numbers worth seeing live.
     #[serde(serialize_with = "crate::stage::report::as_map")]
     pub metrics: Metrics,
-    /// Bytes held on the device.
+    /// The most bytes that the run held on the device so far.
     pub memory: Option<u64>,
 }
 

@@ -1,8 +1,10 @@
 //! Networks behind formulas: loads what a formula names, batches what it asks, answers in cells.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::formula::eval::{Call, Networks};
 use crate::formula::expr::Output;
@@ -19,9 +21,13 @@ use super::asking::want_of;
 use super::context::{Artifact, Context};
 use super::failure::Failure;
 use super::inside;
+use super::report::Progress;
 
-/// Rows that one sampling call takes at most, so that an interrupted run stops soon.
-const SAMPLED_AT_ONCE: usize = 4096;
+/// Between two words about a column that is being worked out.
+const TOLD_EVERY: Duration = Duration::from_millis(200);
+
+/// Sequences that are read between two such words at least, some tens of batches.
+const READ_AT_ONCE: usize = 1024;
 
 /// A network that a formula named.
 #[derive(Debug)]
@@ -50,6 +56,8 @@ pub struct Service<'c> {
     sampled: HashMap<Sequence, Arc<[f64]>>,
     pub(super) ahead: Ahead,
     cut: usize,
+    /// When something was told of the rows that are done; `None` where a stage tells of its own steps.
+    told: Option<std::cell::Cell<Instant>>,
 }
 
 impl<'c> Service<'c> {
@@ -67,7 +75,15 @@ impl<'c> Service<'c> {
             sampled: HashMap::new(),
             ahead: Ahead::default(),
             cut: 0,
+            told: None,
         }
+    }
+
+    /// The same, telling how many rows of a word are done: for stages that have no steps.
+    #[must_use]
+    pub fn telling(mut self) -> Self {
+        self.told = Some(std::cell::Cell::new(Instant::now()));
+        self
     }
 
     /// The same, reading sequences of at most `longest` tokens at a sampling temperature.
@@ -235,19 +251,31 @@ impl<'c> Service<'c> {
         let sequences = rows.iter().map(|row| self.sequence(&row[0])).collect::<Result<Vec<_>, _>>()?;
         let want = want_of(call.word);
         let temperature = self.temperature;
-        let read = match call.when {
-            When::Now => self.engine()?.readout(net, &sequences, want, temperature)?,
-            When::Sampled => {
-                let mut engine = self.engine()?;
-                self.ahead.readout(&mut engine, (net, &sequences, want), temperature)?
-            }
-        };
+        let heads = self.engine()?.spec(net).scores;
+        if call.when == When::Now {
+            return self.read(net, call.word, &sequences, heads);
+        }
+        let read = self.ahead.readout(&mut *self.context.engine().map_err(unanswered)?, (net, &sequences, want), temperature)?;
         if call.when == When::Sampled && want.logp && *call.network == Asked::Model {
             let asked = rows.iter().filter_map(|row| sequence_of(&row[0])).map(|s| Sequence::clone(&s));
             self.sampled.extend(asked.zip(read.logp.iter().cloned()));
         }
-        let heads = self.engine()?.spec(net).scores;
         Ok(cells(call.word, &read, heads))
+    }
+
+    /// What a word says of sequences, for a stage without steps so many at a time.
+    fn read(&self, net: NetId, word: &str, sequences: &[TokenSequence], heads: usize) -> Result<Vec<Cell>, Unanswered> {
+        let at_once = if self.told.is_some() { READ_AT_ONCE } else { usize::MAX };
+        let (begun, mut tokens) = (Instant::now(), 0);
+        let mut answers = Vec::with_capacity(sequences.len());
+        for part in sequences.chunks(at_once) {
+            self.go_on()?;
+            let read = self.engine()?.readout(net, part, want_of(word), self.temperature)?;
+            answers.extend(cells(word, &read, heads));
+            tokens += part.iter().map(TokenSequence::len).sum::<usize>();
+            self.tell((answers.len(), sequences.len()), (tokens, begun));
+        }
+        Ok(answers)
     }
 
     fn inside(&mut self, net: NetId, call: &Call<'_>, row: &[Cell]) -> Result<Cell, Unanswered> {
@@ -268,18 +296,23 @@ impl<'c> Service<'c> {
         self.context.engine().map_err(unanswered)
     }
 
-    fn sample(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
-        let mut answers = Vec::with_capacity(rows.len());
-        for (part, names) in rows.chunks(SAMPLED_AT_ONCE).zip(call.names.chunks(SAMPLED_AT_ONCE)) {
-            if self.context.interrupted() {
-                return Err(Stopped(Failure::interrupted(None)).into());
-            }
-            answers.extend(self.sample_some(net, call, part, names)?);
-        }
-        Ok(answers)
+    /// Fails where the run is interrupted. A stage with steps stops between them, and keeps them.
+    fn go_on(&self) -> Result<(), Unanswered> {
+        if self.told.is_some() && self.context.interrupted() { Err(Stopped(Failure::interrupted(None)).into()) } else { Ok(()) }
     }
 
-    fn sample_some(&mut self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>], names: &[u64]) -> Result<Vec<Cell>, Unanswered> {
+    /// Says now and then how many rows are done, and how many tokens a second were drawn or read for them.
+    fn tell(&self, (done, rows): (usize, usize), (tokens, begun): (usize, Instant)) {
+        let Some(told) = self.told.as_ref().filter(|told| told.get().elapsed() >= TOLD_EVERY) else { return };
+        told.set(Instant::now());
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let rate = tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+        let (step, total) = (done as u64, Some(rows as u64));
+        self.context.progress(Progress { step, total, rate: Some((rate, "tokens")), ..Progress::default() });
+    }
+
+    fn sample(&self, net: NetId, call: &Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        let begun = Instant::now();
         let mut engine = self.engine()?;
         let tokenizer = engine.tokenizer(net).clone();
         // rows that are sampled in one way are sampled at once
@@ -292,14 +325,24 @@ impl<'c> Service<'c> {
             }
         }
         let mut answers = vec![Cell::None; rows.len()];
+        let (mut done, mut drawn) = (0, 0);
         for (options, places) in ways {
             let mut requests = Vec::with_capacity(places.len());
             for &place in &places {
                 let dialogue = dialogue_of(&rows[place][0]).ok_or("a model samples after a dialogue")?;
-                requests.push(Request { prompt: tokenizer.encode_prompt(&dialogue)?.into(), key: names[place] });
+                requests.push(Request { prompt: tokenizer.encode_prompt(&dialogue)?.into(), key: call.names[place] });
             }
             let forms: Vec<Option<Arc<str>>> = places.iter().map(|&place| form(&rows[place][1].field("constraint")?)).collect();
-            let sampled = engine.generate(net, &requests, &options, Extras { forms: &forms, ..Extras::default() })?;
+            let mut now = 0;
+            let mut observe = |finished: usize, tokens: usize| {
+                now = tokens;
+                self.tell((done + finished, rows.len()), (drawn + tokens, begun));
+                if self.go_on().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let extras = Extras { forms: &forms, observe: Some(&mut observe), ..Extras::default() };
+            let sampled = engine.generate(net, &requests, &options, extras)?;
+            self.go_on()?;
+            (done, drawn) = (done + places.len(), drawn + now);
             for (place, sample) in places.into_iter().zip(sampled) {
                 answers[place] = Cell::Completion(Arc::new(sample.completion()));
             }
