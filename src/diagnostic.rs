@@ -134,17 +134,27 @@ pub fn grouped(number: impl ToString) -> String {
     digits.chars().enumerate().flat_map(comma).collect()
 }
 
+/// Each 1,024 times the one before; the first is 1,024 bytes.
+const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+
 /// Bytes for people: `1.4 MiB`.
 pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
     let mut amount = bytes as f64;
     let mut unit = 0;
-    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+    while amount >= 1024.0 && unit < UNITS.len() {
         amount /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{amount:.1} {}", UNITS[unit]) }
+    if unit == 0 { format!("{bytes} B") } else { format!("{amount:.1} {}", UNITS[unit - 1]) }
+}
+
+/// Bytes as people write them: `12GiB`, `1.5 MiB`. `None` without a unit: nobody means twelve bytes.
+pub fn read_size(text: &str) -> Option<u64> {
+    let (amount, power) = UNITS.iter().zip(1..).find_map(|(unit, power)| Some((text.trim().strip_suffix(unit)?, power)))?;
+    let amount = amount.trim_end().parse().ok().filter(|amount: &f64| amount.is_finite() && *amount > 0.0)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; the largest number ends at its bound")]
+    Some((amount * 1024f64.powi(power)) as u64)
 }
 
 /// The candidate nearest to `wrong`, when it is near enough to be what was meant.
@@ -165,6 +175,14 @@ mod tests {
     fn numbers_are_grouped_by_three() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1, 2_000].map(|n| counted(n, "row")), ["0 rows", "1 row", "2,000 rows"]);
+    }
+
+    #[test]
+    fn sizes_are_read_as_they_are_shown() {
+        assert_eq!(["12GiB", " 1.5 MiB ", "800 KiB"].map(read_size), [Some(12 << 30), Some(3 << 19), Some(800 << 10)]);
+        assert_eq!(["12", "12B", "0GiB", "-1GiB", "infGiB", "GiB", "12GB"].map(read_size), [None; 7]);
+        assert_eq!([900, 1 << 10, 3 << 29].map(size), ["900 B", "1.0 KiB", "1.5 GiB"]);
+        assert_eq!(read_size(&size(3 << 29)), Some(3 << 29));
     }
 
     #[test]

@@ -157,3 +157,14 @@ fn a_network_is_measured_against_its_device() {
     let (_, out, _) = said(&align(folder.path(), &[&["bench", &model], &small[..]].concat()));
     assert!(out.contains("GFLOP/s in matrix products") && out.contains("training step"), "{out}");
 }
+
+#[test]
+fn tuning_says_which_adapter_is_missing() {
+    let folder = folder();
+    let (code, out, err) = said(&align(folder.path(), &["devices", "--tune", "gpu:97"]));
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("align::engine::no_device") && err.contains("`align devices` lists what there is"), "{err}");
+    let (code, _, err) = said(&align(folder.path(), &["devices", "--tune", "cpu"]));
+    assert_eq!(code, 2);
+    assert!(err.contains("expected gpu, gpu:N or gpu:software"), "{err}");
+}

@@ -301,6 +301,10 @@ const REPORTS: &[(&str, &[&str], Setup)] = &[
     ("report::tracker", &["report", "--mlflow", "https://example.org"], |f| {
         f.run_said("{}\n");
     }),
+    ("plan::memory", &["plan", "a.align", "--device", "cpu", "--memory", "66MiB"], |f| {
+        f.all();
+        f.write("a.align", whole("…… x = base.dpo(rows)"));
+    }),
     // of a port that is listened on already
     ("ui::no_port", &["ui", "--port"], |_| {}),
 ];

@@ -33,7 +33,8 @@ recipe all {
     binary  = train(scorer(base), judged, binary_loss(), batch: 3, steps: 2)
     unit    = scale(rm, told)
 
-    direct  = dpo(base, prefs, eval: prefs, batch: 3, steps: 2)
+    direct  = dpo(base, prefs, eval: prefs, lr: 1e-3, batch: 6, steps: 2)
+    parted  = dpo(base, prefs, eval: prefs, lr: 1e-3, batch: 6, steps: 2, tokens_at_once: 24)
     robust  = train(base, prefs, robust_dpo_loss(base), batch: 3, steps: 2)
     ipo     = train(base, prefs, ipo_loss(base), batch: 3, steps: 2)
     hinge   = train(base, prefs, hinge_loss(base), batch: 3, steps: 2)
@@ -56,6 +57,7 @@ recipe all {
 
     expect attack.any >= attack.success.lower95, "an attack that succeeds counts once for its prompt"
     expect unit.gain > 0
+    expect abs(direct.margin - parted.margin) < 1e-3, "a step in parts is the same step"
     expect grouped.length == 12 and left.length == 12, "no story ends within twelve tokens"
 }
 
@@ -116,7 +118,7 @@ fn every_stage_and_objective_is_run() {
 
     let folder = quickstart("all.align", RECIPE);
     fs::copy("tests/stages/rules.jsonl", folder.path().join("rules.jsonl")).expect("copied");
-    for (recipe, count) in [(RECIPE, 3), (&evidence, 7)] {
+    for (recipe, count) in [(RECIPE, 4), (&evidence, 7)] {
         fs::write(folder.path().join("all.align"), recipe).expect("written");
         let outcome = align(folder.path(), &["run", "all.align", "--device", "cpu"]);
         assert!(outcome.1, "{}", outcome.0);

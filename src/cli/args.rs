@@ -6,6 +6,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::diagnostic::read_size;
+use crate::engine::gpu::Choice;
+use crate::plan::{DeviceClass, Room};
+
 use super::device::Wanted;
 use super::starter::Starter;
 
@@ -95,12 +99,30 @@ pub(super) struct DeviceArgs {
     pub(super) device: Wanted,
 }
 
+/// How much it may take.
+#[derive(Args, Clone, Debug)]
+pub(super) struct MemoryArgs {
+    /// Memory that a stage may take, such as 12GiB: a plan that needs more is refused. Without it, on the processor, as much
+    /// as the machine has left
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    memory: Option<u64>,
+}
+
+impl MemoryArgs {
+    /// What a plan must fit into, as far as that is known.
+    pub(super) fn room(&self, device: DeviceClass) -> Option<Room> {
+        self.memory.map(|bytes| Room { bytes, given: true }).or_else(|| Room::left(device))
+    }
+}
+
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) recipe: RecipeArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgs,
     /// Read branches of `hf:owner/name@branch` as they are now, in place of the commits that align.lock pins
     #[arg(long)]
     pub(super) update: bool,
@@ -118,6 +140,8 @@ pub(super) struct WatchArgs {
     pub(super) recipe: RecipeArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgs,
     /// One event a line, as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -147,6 +171,8 @@ pub(super) struct PlanArgs {
     pub(super) recipe: RecipeArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgs,
     /// The plan as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -479,6 +505,10 @@ pub(super) struct BenchArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct DevicesArgs {
+    /// Measure the choices between kernels on one graphics processor (gpu, gpu:N or gpu:software), show the table, and keep
+    /// it for later runs
+    #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "gpu", value_parser = adapter)]
+    pub(super) tune: Option<Choice>,
     /// As JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -488,6 +518,10 @@ pub(super) struct DevicesArgs {
 pub(super) struct HelpArgs {
     /// A name of the standard library, a command, or a code such as align::recipe::unknown_name
     pub(super) name: Option<String>,
+}
+
+fn adapter(text: &str) -> Result<Choice, String> {
+    text.parse().map_err(|()| "expected gpu, gpu:N or gpu:software".to_owned())
 }
 
 fn param(text: &str) -> Result<(String, String), String> {
@@ -507,6 +541,10 @@ fn not_negative(text: &str) -> Result<f64, String> {
 
 fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| (0.0..=1.0).contains(x)).ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    read_size(text).ok_or_else(|| "expected a number and KiB, MiB, GiB or TiB, such as 12GiB".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::diagnostic::did_you_mean;
 use crate::plan::draw::{Picture, Sketch, draw, duration, size};
-use crate::plan::{Node, Plan, State};
+use crate::plan::{Node, Plan};
 use crate::run;
 use crate::stage::Call;
 
@@ -20,14 +20,20 @@ pub(super) fn plan(args: &PlanArgs) -> Exit {
         let mut plan = planned.plan.to_json();
         plan["fetch"] = planned.to_fetch.iter().map(ToFetch::json).collect();
         out::line(&plan.to_string());
-        return Exit::Done;
+    } else {
+        out::diagnostics(&planned.plan.warnings, &planned.sources);
+        out::line(&format!("{} on {} ({})", planned.plan.recipe, planned.device.name, planned.device.because));
+        out::print(&table(&planned.plan));
+        out::line(&totals(&planned.plan));
+        planned.to_fetch.iter().for_each(|left| out::line(&left.line()));
     }
-    out::diagnostics(&planned.plan.warnings, &planned.sources);
-    out::line(&format!("{} on {} ({})", planned.plan.recipe, planned.device.name, planned.device.because));
-    out::print(&table(&planned.plan));
-    out::line(&totals(&planned.plan));
-    planned.to_fetch.iter().for_each(|left| out::line(&left.line()));
-    Exit::Done
+    match planned.plan.fits(args.memory.room(planned.plan.numerics.device)) {
+        Ok(()) => Exit::Done,
+        Err(too_large) => {
+            out::diagnostics(&too_large, &planned.sources);
+            Exit::Failed
+        }
+    }
 }
 
 /// A line for every stage.
@@ -36,8 +42,7 @@ fn table(plan: &Plan) -> String {
         .nodes
         .iter()
         .map(|node| {
-            let works = !matches!(node.state, State::Cached | State::Skip);
-            let known = |value: Option<String>| value.filter(|_| works).unwrap_or_default();
+            let known = |value: Option<String>| value.filter(|_| node.state.works()).unwrap_or_default();
             [
                 node.call.name.clone(),
                 work(node),

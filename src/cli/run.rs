@@ -15,8 +15,9 @@ use super::{interrupt, out, report};
 pub(super) fn run(args: &RunArgs) -> Exit {
     let how = How { extent: Extent::All, update: args.update, json: args.json };
     let Some(planned) = planned(&args.recipe, args.device.device, how) else { return Exit::Failed };
-    if let Err(missing) = planned.plan.ready() {
-        out::diagnostics(&missing, &planned.sources);
+    let room = args.memory.room(planned.plan.numerics.device);
+    if let Err(refused) = planned.plan.ready().and_then(|()| planned.plan.fits(room)) {
+        out::diagnostics(&refused, &planned.sources);
         return Exit::Failed;
     }
     let interrupted = interrupt::flag();

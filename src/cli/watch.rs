@@ -45,6 +45,8 @@ pub(super) fn watch(args: &WatchArgs) -> Exit {
         poll: args.poll,
         checkpoint_every: args.checkpoint_every,
         numerics,
+        // once: later, what works has some of it
+        room: args.memory.room(numerics.device),
         device: shown,
         engine: Box::new(move || device.engine()),
     });

@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::formula::expr::{Output, StageId};
 use crate::recipe::checked::Checked;
 use crate::recipe::types::Type;
-use crate::stage::{Call, Cost, NetworkSize, Size};
+use crate::stage::{Call, Cost, NetworkSize, Size, Smaller};
 
-use super::forecast::{complete, forecast, outside};
+use super::forecast::{TableFile, complete, forecast, outside};
 use super::shelf::Shelf;
-use super::{Plan, State, Surroundings};
+use super::{DeviceClass, Plan, State, Surroundings};
 
 /// A run in numbers; what is not known of one stage is not in the sum, and is counted as unknown.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
@@ -49,7 +49,8 @@ pub(super) fn estimate(plan: &mut Plan, checked: &Checked, around: &Surroundings
             let primitive = around.primitives.iter().find(|p| p.name() == &*node.call.primitive).expect("the plan found it");
             let loaded = primitive.file_arguments().iter().find_map(|argument| loaded(plan, at, argument, around.root));
             let given = primitive.estimate(&Call::new(&node.call), &known);
-            complete(complete(given, loaded.map_or_else(Cost::default, Cost::of)), forecast)
+            let engine = complete(complete(given, loaded.map_or_else(Cost::default, Cost::of)), forecast);
+            if around.numerics.device == DeviceClass::Cpu { beside_program(engine) } else { engine }
         };
         for (path, size) in &cost.outputs {
             sizes.insert((at, path.clone()), *size);
@@ -59,23 +60,31 @@ pub(super) fn estimate(plan: &mut Plan, checked: &Checked, around: &Surroundings
     }
 }
 
+/// What a process holds beside the engine: the program, its data, one tensor of a file.
+const PROGRAM: u64 = 56 << 20;
+
+/// On the processor, the engine's memory is the machine's, as the program's is.
+fn beside_program(cost: Cost) -> Cost {
+    let smaller = cost.smaller.into_iter().map(|smaller| Smaller { bytes: smaller.bytes + PROGRAM, ..smaller });
+    Cost { memory: cost.memory.map(|bytes| bytes + PROGRAM), smaller: smaller.collect(), ..cost }
+}
+
 /// What an outside file tells before it is read.
 fn loaded(plan: &Plan, at: StageId, argument: &str, root: &Path) -> Option<Size> {
     let (call, state) = (&plan.node(at).call, plan.node(at).state);
     let written: String = Call::new(call).get(argument).ok()?;
     let content = plan.files.get(&written)?;
     let table = matches!(call.output, Type::Data(_)) && !written.ends_with(".gz");
-    let lines = if table && state != State::Cached { lines(&crate::hub::path(root, &written)) } else { None };
+    let table = if table && state != State::Cached { table_file(&crate::hub::path(root, &written)) } else { None };
     let network = call.output.is_network().then(|| NetworkSize::at(&crate::hub::path(root, &written))).flatten();
-    Some(Size { network, ..outside(call, content.bytes, lines) })
+    Some(Size { network, ..outside(call, content.bytes, table) })
 }
 
-/// Lines of a file of reasonable size.
-fn lines(path: &Path) -> Option<u64> {
+/// A file of reasonable size.
+fn table_file(path: &Path) -> Option<TableFile> {
     const MOST: u64 = 1 << 28;
     let small = std::fs::metadata(path).is_ok_and(|meta| meta.len() <= MOST);
-    let text = small.then(|| std::fs::read(path).ok()).flatten()?;
-    Some(text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64)
+    small.then(|| std::fs::read(path).ok()).flatten().map(|text| TableFile::of(&text))
 }
 
 fn merged(stored: Size, forecast: Size) -> Size {
@@ -124,7 +133,7 @@ impl Plan {
                 State::Skip => &mut totals.skip,
             };
             *counter += 1;
-            if matches!(node.state, State::Resume(_) | State::Run | State::Maybe) {
+            if node.state.works() {
                 match node.seconds {
                     Some(seconds) => totals.seconds += seconds,
                     None => totals.unknown += 1,

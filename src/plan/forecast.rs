@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::formula::expr::{Formula, Kind, ObjectiveDef, Output, Trained};
 use crate::formula::words::{self, Kind as WordKind};
 use crate::recipe::checked::{Arg, Checked, StageCall};
-use crate::recipe::types::Type;
-use crate::stage::{Call, Cost, FromArg, NetworkSize, Size, Sizes};
+use crate::recipe::types::{Row, Type};
+use crate::stage::{Call, Cost, FromArg, LETTERS, NetworkSize, Size, Sizes, Smaller};
 
 use super::graph::type_of;
 use super::meaning::walk;
@@ -21,7 +23,11 @@ pub(super) fn forecast(checked: &Checked, call: &StageCall, places: &BTreeMap<St
     let work = Work::of(call);
     let tokens = if networks.is_empty() { None } else { work.tokens(rows) };
     let main = main_network(call).and_then(|output| inputs(&output).network);
-    let memory = if networks.is_empty() { None } else { memory(call, places, &networks, inputs, &work, rows) };
+    let way = Way::of(call);
+    let needs = |way: Way| if networks.is_empty() { None } else { memory(call, places, &networks, inputs, &work, rows, way) };
+    let memory = needs(way);
+    let smaller = way.smaller(work.trains).into_iter().filter_map(|(change, way)| Some(Smaller { change, bytes: needs(way)? }));
+    let smaller = smaller.filter(|smaller| memory.is_some_and(|bytes| smaller.bytes < bytes)).collect();
     let each = rows.tokens_per_row.map(|each| each * kept(checked, call) + work.sampled);
     let made = match &call.output {
         Type::Data(_) => Size { rows: rows.rows, tokens_per_row: each, bytes: letters(rows.rows, each), ..Size::default() },
@@ -32,20 +38,65 @@ pub(super) fn forecast(checked: &Checked, call: &StageCall, places: &BTreeMap<St
         }
         _ => Size::default(),
     };
-    Cost { tokens, memory, disk: made.bytes, ..Cost::of(made) }
+    Cost { tokens, memory, disk: made.bytes, smaller, ..Cost::of(made) }
 }
 
 /// Of a row's texts, the share that `select` keeps: texts are taken to be of one length.
 #[expect(clippy::cast_precision_loss, reason = "a forecast")]
 fn kept(checked: &Checked, call: &StageCall) -> f64 {
     let texts = |ty: &Type| match ty {
-        Type::Data(row) => row.iter().filter(|(_, ty)| matches!(ty, Type::Text | Type::Dialogue | Type::Completion)).count(),
+        Type::Data(row) => row.values().filter(|ty| is_text(ty)).count(),
         _ => 0,
     };
     let had = Call::new(call).get::<Output>("data").ok().and_then(|data| type_of(checked, &data)).map_or(0, texts);
     match &*call.primitive {
         "select" if had > 0 => (texts(&call.output) as f64 / had as f64).min(1.0),
         _ => 1.0,
+    }
+}
+
+/// What of a call decides how much memory it takes, networks and rows aside.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    /// Rank of the adapters that are trained in place of every weight.
+    lora: Option<u64>,
+    head_only: bool,
+    /// The main network is held in 4 bits, whatever it is.
+    four_bits: bool,
+    /// Tokens that are computed at a time.
+    at_once: Option<u64>,
+}
+
+/// What is offered where memory is short: a usual rank, and the fewest tokens that still fill a product.
+const RANK: u64 = 16;
+const FEWEST_AT_ONCE: u64 = 256;
+
+impl Way {
+    fn of(call: &StageCall) -> Self {
+        let call = Call::new(call);
+        let number = |name: &str| call.get::<Option<u64>>(name).ok().flatten();
+        let head_only = call.get::<Option<bool>>("head_only").ok().flatten().unwrap_or(false);
+        Self { lora: number("lora"), head_only, four_bits: false, at_once: number("tokens_at_once") }
+    }
+
+    /// Changes that may take less, from the least to all of them.
+    fn smaller(self, trains: bool) -> Vec<(String, Self)> {
+        let held = Self { four_bits: true, ..self };
+        if !trains {
+            return vec![("a network made by `quantise()`".to_owned(), held)];
+        }
+        let few = Self { at_once: Some(FEWEST_AT_ONCE), ..self };
+        let adapters = Self { lora: Some(self.lora.unwrap_or(RANK)), ..self };
+        let both = Self { four_bits: true, ..adapters };
+        let mut ways = vec![(format!("`tokens_at_once: {FEWEST_AT_ONCE}`"), few)];
+        let mut with = String::new();
+        if self.lora.is_none() {
+            ways.push((format!("`lora: {RANK}`"), adapters));
+            with = format!("`lora: {RANK}` and ");
+        }
+        ways.push((format!("{with}a base made by `quantise()`"), both));
+        ways.push((format!("{with}such a base and `tokens_at_once: {FEWEST_AT_ONCE}`"), Self { at_once: few.at_once, ..both }));
+        ways
     }
 }
 
@@ -58,31 +109,42 @@ fn memory(
     inputs: &Sizes<'_>,
     work: &Work,
     rows: Size,
+    way: Way,
 ) -> Option<u64> {
-    let number = |name: &str| Call::new(call).get::<Option<f64>>(name).ok().flatten();
-    let rank = number("lora").map(|rank| rank as u64);
-    let trained: Vec<Output> = if work.trains { main_network(call).into_iter().chain(work.learners.clone()).collect() } else { Vec::new() };
+    let main = main_network(call);
+    let sized = |output: &Output| {
+        let size = inputs(output).network?;
+        Some(if way.four_bits && main.as_ref() == Some(output) { size.in_four_bits() } else { size })
+    };
+    let trained: Vec<Output> = if work.trains { main.clone().into_iter().chain(work.learners.clone()).collect() } else { Vec::new() };
     let mut weights = 0;
     for network in networks {
-        let size = inputs(network).network?;
+        let size = sized(network)?;
         let learners = trained.iter().filter(|learner| learner == network).count() as u64;
         let readers = places.values().filter(|place| place == network).count() as u64 > learners;
-        // adapters stand beside the weights that everybody reads
-        let shared = rank.is_some() && learners > 0;
-        weights += learners * size.learnt(rank) + if readers && !shared { size.frozen() } else { 0 };
+        // adapters and heads stand beside the weights that everybody reads, which are there once
+        let shared = (way.lora.is_some() || way.head_only) && learners > 0;
+        let read = if readers || shared { size.frozen() } else { 0 };
+        let own = match (way.lora, way.head_only) {
+            (_, true) => 0,
+            (Some(_), _) => size.learnt(way.lora) - size.frozen(),
+            (None, _) => size.learnt(None),
+        };
+        weights += read + learners * own;
     }
-    let sizes: Vec<NetworkSize> = networks.iter().filter_map(|network| inputs(network).network).collect();
-    let step = work.step_tokens(rows, number("max_length")) as u64;
-    let training: u64 = trained.iter().filter_map(|learner| inputs(learner).network).map(|size| size.training(step)).sum();
-    let reading = sizes.iter().map(|size| size.reading(step)).max().unwrap_or(0);
-    let sampling = match (work.sampled > 0.0, inputs_of_sampler(call, networks).and_then(|output| inputs(&output).network)) {
-        (true, Some(size)) => {
-            let count = work.batch.or(rows.rows.map(|rows| rows as f64)).unwrap_or(f64::INFINITY);
-            size.sampling(count as u64, (rows.tokens_per_row.unwrap_or(128.0) + work.sampled) as u64)
-        }
-        _ => 0,
-    };
-    Some(weights + training.max(reading).max(sampling))
+    let sizes: Vec<NetworkSize> = networks.iter().filter_map(|network| sized(network)).collect();
+    let number = |name: &str| Call::new(call).get::<Option<f64>>(name).ok().flatten();
+    let at_once = way.at_once.unwrap_or(u64::MAX);
+    let step = (work.step_tokens(rows, number("max_length")) as u64).min(at_once);
+    let training: u64 = trained.iter().filter_map(&sized).map(|size| size.training(step)).sum();
+    let mut reading = sizes.iter().map(|size| size.reading(step)).max().unwrap_or(0);
+    if let Some(size) = inputs_of_sampler(call, networks).and_then(|output| sized(&output)).filter(|_| work.sampled > 0.0) {
+        let count = work.batch.or(rows.rows.map(|rows| rows as f64)).unwrap_or(f64::INFINITY);
+        weights += size.sampling(count as u64, (rows.tokens_per_row.unwrap_or(128.0) + work.sampled) as u64);
+        // prompts are read as many at a time as may be
+        reading = reading.max(size.reading(at_once));
+    }
+    Some(weights + training.max(reading))
 }
 
 /// The network that samples: the policy, or the largest at hand.
@@ -93,7 +155,7 @@ fn inputs_of_sampler(call: &StageCall, networks: &BTreeSet<&Output>) -> Option<O
 /// Bytes of so many rows as text.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]
 fn letters(rows: Option<u64>, each: Option<f64>) -> Option<u64> {
-    Some((rows? as f64 * each? * 4.0) as u64)
+    Some((rows? as f64 * each? * LETTERS) as u64)
 }
 
 /// The network that a stage hands on: the one it starts from.
@@ -116,6 +178,8 @@ struct Work {
     rollouts: Option<f64>,
     /// Rows of a step.
     batch: Option<f64>,
+    /// Of these, answers to one prompt, which is computed once.
+    answers: f64,
     /// Networks that an objective trains beside the main one.
     learners: Vec<Output>,
 }
@@ -141,8 +205,10 @@ impl Work {
             Trained::Network { start, .. } => Some(start.clone()),
             Trained::Number { .. } => None,
         });
-        let batch = number("batch").map(|batch| batch * number("samples").unwrap_or(1.0));
-        Self { readings, sampled, trains: objective.is_some(), epochs, most: steps, rollouts, batch, learners: trained.collect() }
+        let answers = number("samples").unwrap_or(1.0);
+        let batch = number("batch").map(|batch| batch * answers);
+        let (trains, learners) = (objective.is_some(), trained.collect());
+        Self { readings, sampled, trains, epochs, most: steps, rollouts, batch, answers, learners }
     }
 
     /// Tokens of a step's rows: what is usual, and somewhat more, because memory is what the largest step needs. Lengths
@@ -150,7 +216,7 @@ impl Work {
     fn step_tokens(&self, rows: Size, max_length: Option<f64>) -> f64 {
         let batch = self.batch.unwrap_or(f64::INFINITY);
         let longest = max_length.unwrap_or(f64::INFINITY);
-        let each = rows.tokens_per_row.map_or(longest, |each| (each + self.sampled).min(longest));
+        let each = rows.tokens_per_row.map_or(longest, |each| (each / self.answers + self.sampled).min(longest));
         (batch * each * (1.0 + 0.6 * batch.sqrt().recip())).min(batch * longest)
     }
 
@@ -197,19 +263,69 @@ fn most(args: &[Formula]) -> f64 {
     given.and_then(|cell| cell.number()).unwrap_or(0.0)
 }
 
-/// What an outside file tells without being loaded: of tables the rows.
-#[expect(clippy::cast_precision_loss, reason = "a forecast")]
-pub(super) fn outside(call: &StageCall, bytes: u64, lines: Option<u64>) -> Size {
-    match &call.output {
-        Type::Data(_) => {
-            let limit = Call::new(call).get::<Option<u64>>("rows").ok().flatten();
-            let rows = lines.map(|lines| limit.map_or(lines, |limit| lines.min(limit)));
-            // a token is about four letters
-            let each = lines.filter(|lines| *lines > 0).map(|lines| bytes as f64 / lines as f64 / 4.0);
-            Size { rows, tokens_per_row: each, bytes: Some(bytes), ..Size::default() }
-        }
-        _ => Size { bytes: Some(bytes), ..Size::default() },
+/// What an outside file tells without being loaded: of tables the rows, and how long their texts are.
+pub(super) fn outside(call: &StageCall, bytes: u64, table: Option<TableFile>) -> Size {
+    let Type::Data(row) = &call.output else { return Size { bytes: Some(bytes), ..Size::default() } };
+    let limit = Call::new(call).get::<Option<u64>>("rows").ok().flatten();
+    let rows = table.as_ref().map(|table| limit.map_or(table.lines, |limit| table.lines.min(limit)));
+    Size { rows, tokens_per_row: table.and_then(|table| table.tokens(row)), bytes: Some(bytes), ..Size::default() }
+}
+
+/// Lines of a table's file that are looked at.
+const LOOKED_AT: usize = 512;
+
+/// What a glance at a file of one row a line shows.
+#[derive(Clone, Debug)]
+pub(super) struct TableFile {
+    lines: u64,
+    bytes: u64,
+    /// Some of its lines, from all over the file.
+    some: Vec<String>,
+}
+
+impl TableFile {
+    /// Looks at a text.
+    pub(super) fn of(text: &[u8]) -> Self {
+        let lines = || text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let count = lines().count();
+        let some = lines().step_by(count.div_ceil(LOOKED_AT).max(1)).map(|line| String::from_utf8_lossy(line).into_owned());
+        Self { lines: count as u64, bytes: text.len() as u64, some: some.collect() }
     }
+
+    /// Tokens of a row's texts, by the columns that are texts where a line is a JSON object, else by all that a line holds.
+    #[expect(clippy::cast_precision_loss, reason = "a forecast")]
+    fn tokens(&self, row: &Row) -> Option<f64> {
+        if self.lines == 0 {
+            return None;
+        }
+        let columns = || row.iter().filter(|(_, ty)| is_text(ty)).map(|(name, _)| &**name);
+        let of = |line: &String| {
+            let object: Value = serde_json::from_str(line).ok()?;
+            Some(columns().map(|name| letters_in(&object[name])).sum::<usize>())
+        };
+        let found: Option<Vec<usize>> = self.some.iter().map(of).collect();
+        let letters = match found {
+            Some(found) => found.iter().sum::<usize>() as f64 / found.len() as f64,
+            None => self.bytes as f64 / self.lines as f64,
+        };
+        Some(letters / LETTERS)
+    }
+}
+
+/// Letters of all texts in a value; of a dialogue those of its turns.
+fn letters_in(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(letters_in).sum(),
+        Value::Object(fields) => {
+            fields.iter().filter(|(name, _)| *name != "role" && *name != "from").map(|(_, value)| letters_in(value)).sum()
+        }
+        _ => 0,
+    }
+}
+
+fn is_text(ty: &Type) -> bool {
+    matches!(ty, Type::Text | Type::Dialogue | Type::Completion)
 }
 
 /// `given`, completed by what the forecast knows.
@@ -229,7 +345,15 @@ pub(super) fn complete(given: Cost, forecast: Cost) -> Cost {
         // parts of a table are as its rows are
         size.tokens_per_row = size.tokens_per_row.or(main.tokens_per_row);
     }
-    Cost { tokens: given.tokens.or(forecast.tokens), memory: given.memory.or(forecast.memory), disk: given.disk.or(forecast.disk), outputs }
+    // changes are told of what was told itself
+    let smaller = if given.memory.is_none() { forecast.smaller } else { given.smaller };
+    Cost {
+        tokens: given.tokens.or(forecast.tokens),
+        memory: given.memory.or(forecast.memory),
+        disk: given.disk.or(forecast.disk),
+        outputs,
+        smaller,
+    }
 }
 
 #[cfg(test)]

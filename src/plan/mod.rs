@@ -13,6 +13,7 @@ pub mod json;
 pub mod meaning;
 pub mod outside;
 mod refusal;
+mod room;
 pub mod shelf;
 pub mod state;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) mod testing;
 pub use crate::lock::{Content, LOCK, Lock};
 pub use fingerprint::{DeviceClass, Fingerprint, Key, Numerics};
 pub use graph::Graph;
+pub use room::Room;
 pub use shelf::{Found, Past, Shelf};
 pub use state::State;
 
@@ -44,6 +46,10 @@ pub const CODES: &[(&str, &str)] = &[
     (
         "align::plan::unreadable_file",
         "A file that the recipe names is not there or cannot be read. Paths start at the folder of the recipe.",
+    ),
+    (
+        "align::plan::memory",
+        "A stage would take more memory than there is, by the plan's estimate: weights, gradients, moments, what a batch keeps for its backward, keys and values while sampling. Nothing was run. The help says what smaller ways would take; `--memory SIZE` sets another limit.",
     ),
     ("align::plan::no_primitive", "The standard library declares an `extern stage` that this build of align does not have."),
     (

@@ -27,6 +27,13 @@ pub enum State {
     Skip,
 }
 
+impl State {
+    /// Whether a run works on the stage, or may.
+    pub fn works(self) -> bool {
+        matches!(self, Self::Resume(_) | Self::Run | Self::Maybe)
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

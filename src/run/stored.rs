@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::diagnostic::Diagnostic;
 use crate::formula::expr::Output;
 use crate::plan::Key;
-use crate::stage::{Failure, Item, Product, Size};
+use crate::stage::{Failure, Item, LETTERS, Product, Size};
 use crate::value::{Cell, Table};
 
 /// What the manifest of an artifact says beside its files.
@@ -190,21 +190,17 @@ impl Writer<'_> {
     }
 }
 
-/// Tokens of a prompt and the longest completion beside it, on average; four letters are about a token.
+/// Tokens of a row's texts, on average.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn tokens(table: &Table) -> f64 {
-    let letters = |text: &str| text.len() as f64 / 4.0;
+    let letters = |text: &str| text.len() as f64 / LETTERS;
     let of = |cell: &Cell| match cell {
-        Cell::Text(text) => (letters(text), 0.0),
-        Cell::Dialogue(turns) => (turns.iter().map(|turn| letters(&turn.text)).sum(), 0.0),
-        Cell::Completion(c) => (0.0, c.tokens.as_ref().map_or_else(|| letters(&c.text), |tokens| tokens.len() as f64)),
-        _ => (0.0, 0.0),
+        Cell::Text(text) => letters(text),
+        Cell::Dialogue(turns) => turns.iter().map(|turn| letters(&turn.text)).sum(),
+        Cell::Completion(c) => c.tokens.as_ref().map_or_else(|| letters(&c.text), |tokens| tokens.len() as f64),
+        _ => 0.0,
     };
-    let longest = |row: &Vec<Cell>| {
-        let (prompt, completion) = row.iter().map(of).fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
-        prompt + completion
-    };
-    table.rows.iter().map(longest).sum::<f64>() / table.len().max(1) as f64
+    table.rows.iter().flatten().map(of).sum::<f64>() / table.len().max(1) as f64
 }
 
 fn wrong(what: &str) -> Failure {

@@ -8,11 +8,14 @@ use serde::Serialize;
 use crate::formula::expr::Output;
 pub use crate::model::NetworkSize;
 
+/// Letters of a token, about.
+pub const LETTERS: f64 = 4.0;
+
 /// What is known of an artifact that may not exist yet.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
 pub struct Size {
     pub rows: Option<u64>,
-    /// Tokens of one row's longest reading, prompt and completion.
+    /// Tokens of one row's texts together: a prompt and every answer to it.
     pub tokens_per_row: Option<f64>,
     /// Of a network.
     pub network: Option<NetworkSize>,
@@ -34,6 +37,15 @@ pub struct Cost {
     pub disk: Option<u64>,
     /// By output path: `[]` is the main result.
     pub outputs: BTreeMap<Vec<Arc<str>>, Size>,
+    /// Changes that would take less memory.
+    pub smaller: Vec<Smaller>,
+}
+
+/// A change of a call, and the memory that it would take then.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Smaller {
+    pub change: String,
+    pub bytes: u64,
 }
 
 impl Cost {

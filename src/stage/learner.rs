@@ -18,7 +18,7 @@ use crate::formula::objective::{Compiled, Leaf, Per, Source, States, TrainedNumb
 use crate::formula::phases::{Fixed, Metric, Outcome};
 use crate::formula::program::Network as Asked;
 use crate::formula::shape::Under;
-use crate::model::{AdamStep, Adapter, Engine, Head, NetId, Network, Pass, TokenSequence, Tokenizer, Want};
+use crate::model::{AdamStep, Adapter, Budget, Engine, Head, NetId, Network, Pass, TokenSequence, Tokenizer, Want};
 use crate::value::{Cell, Table};
 
 use super::asking::{Asking, Comparing, Known, coefficients, take_apart, want_of};
@@ -127,6 +127,8 @@ impl<'c> Learner<'c> {
         let states = compiled.start_states(&mut service)?;
         let numbers = compiled.start_numbers(&mut service)?;
         let schedule = Schedule { peak: 0.0, floor: 0.0, decay: Decay::Constant, warmup: 0, total: 1 };
+        // from here on nothing fails, and dropping it takes this back
+        context.engine()?.set_budget(Budget::of_rows(options.at_once));
         Ok(Self {
             context,
             service,
@@ -509,9 +511,9 @@ impl<'c> Learner<'c> {
         Ok(engine.network(self.members[0].net)?)
     }
 
-    /// Bytes held on the device.
+    /// The most bytes that were held on the device.
     pub fn memory(&self) -> Option<u64> {
-        self.engine().ok().map(|engine| engine.memory().in_use)
+        self.engine().ok().map(|engine| engine.memory().peak)
     }
 
     /// Writes everything that a bit-exact continuation needs.
@@ -565,6 +567,7 @@ impl Drop for Learner<'_> {
             for member in &self.members {
                 engine.unload(member.net);
             }
+            engine.set_budget(Budget::default());
             engine.trim();
         }
     }

@@ -31,6 +31,8 @@ pub struct Options {
     /// Whether each member of an ensemble sees a resample of the rows of its own.
     pub bootstrap: bool,
     pub anchor: Option<f64>,
+    /// Tokens that are computed at a time, at most; `None` for as many as suit.
+    pub at_once: Option<usize>,
 }
 
 impl Options {
@@ -58,6 +60,7 @@ impl Options {
             head_only: call.given("head_only")?.unwrap_or(false),
             bootstrap: call.given("bootstrap")?.unwrap_or(false),
             anchor: call.given("anchor")?,
+            at_once: call.given("tokens_at_once")?,
         })
     }
 

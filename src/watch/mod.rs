@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::diagnostic::Diagnostic;
 use crate::durable::{self, HashCache};
 use crate::hub::is_reference;
-use crate::plan::{Fingerprint, Numerics, Plan, Surroundings};
+use crate::plan::{Fingerprint, Numerics, Plan, Room, Surroundings};
 use crate::recipe::{Memory, Options};
 use crate::run::{Event, Outcome, Store};
 use crate::stage::{LazyEngine, PRIMITIVES};
@@ -51,6 +51,8 @@ pub struct Target {
     pub poll: Option<Duration>,
     pub checkpoint_every: Duration,
     pub numerics: Numerics,
+    /// What every stage must fit into, as far as that is known.
+    pub room: Option<Room>,
     /// The device, and why this one.
     pub device: (String, String),
     /// Called once, on the thread that works.
@@ -98,7 +100,7 @@ pub enum Notice<'a> {
         difference: Option<&'a Difference>,
         fate: Option<&'a Fate>,
     },
-    /// The recipe is sound and cannot be planned: a file is missing.
+    /// The recipe is sound and cannot be run: a file is missing, or memory is short.
     Unplanned {
         diagnostics: &'a [Diagnostic],
         sources: &'a Arc<Sources>,
@@ -156,6 +158,7 @@ pub struct Watch {
     options: Options,
     root: PathBuf,
     numerics: Numerics,
+    room: Option<Room>,
     device: (String, String),
     inbox: Receiver<Message>,
     commands: Commands,
@@ -199,6 +202,7 @@ impl Watch {
             options: target.options,
             root,
             numerics: target.numerics,
+            room: target.room,
             device: target.device,
             inbox,
             commands: Commands(send),
@@ -255,11 +259,12 @@ impl Watch {
     /// Waits until the save is over, then looks.
     fn touched(&mut self, at: Instant, say: &mut dyn FnMut(&Notice<'_>)) {
         let mut later = Vec::new();
-        while at.elapsed() < LATEST {
-            match self.inbox.recv_timeout(QUIET) {
-                Ok(Message::Touched(_)) => {}
-                Ok(other) => later.push(other),
-                Err(_) => break,
+        // only another touch prolongs the wait: a run at work has something to say all the time
+        let mut over = Instant::now() + QUIET;
+        while let Ok(message) = self.inbox.recv_timeout(over.min(at + LATEST).saturating_duration_since(Instant::now())) {
+            match message {
+                Message::Touched(_) => over = Instant::now() + QUIET,
+                other => later.push(other),
             }
         }
         self.look_again(at, false, say);
@@ -322,7 +327,7 @@ impl Watch {
             shelf: &self.store,
             hashes: &mut self.hashes,
         };
-        let plan = match Plan::new(checked, &mut around).and_then(|plan| plan.ready().map(|()| plan)) {
+        let plan = match Plan::new(checked, &mut around).and_then(|plan| plan.ready().and_then(|()| plan.fits(self.room)).map(|()| plan)) {
             Ok(plan) => Arc::new(plan),
             Err(diagnostics) => return say(&Notice::Unplanned { diagnostics: &diagnostics, sources: &look.sources }),
         };

@@ -152,8 +152,10 @@ impl Worker {
     /// Ends the thread, which has no job.
     pub(super) fn end(&mut self) {
         self.jobs = None;
-        // nothing is in the making, so nobody need wait for devices to be closed
-        drop(self.thread.take());
+        // a process that leaves while a device is being closed can crash in its driver
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
     }
 }
 
@@ -165,6 +167,7 @@ fn work(
     shared: &Shared,
     report: &dyn Fn(Report),
 ) {
+    give_way();
     let (engine, store) = (engine(), Store::new(root));
     for job in jobs {
         let run = Run {
@@ -189,4 +192,11 @@ fn work(
             .and_then(|outcome| outcome.map_err(|error| format!("`{}` cannot be written: {}", store.root().display(), reason(&error))));
         report(Report::Ended(outcome));
     }
+}
+
+/// Lets whoever edits go first: a check needs a part of a second of what training uses all the time. The threads that this one
+/// starts, the engine's, take it over. Elsewhere than on Linux a thread cannot say so without asking for the whole process.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    rustix::process::nice(10).ok();
 }

@@ -1,0 +1,71 @@
+//! Whether a run fits into the memory that there is, and what would make it fit.
+
+use crate::diagnostic::Diagnostic;
+use crate::stage::Smaller;
+
+use super::draw::size;
+use super::{DeviceClass, Node, Plan};
+
+/// Memory for a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    pub bytes: u64,
+    /// A person said so; else it is what the system has left.
+    pub given: bool,
+}
+
+impl Room {
+    /// What is left of this machine's memory, within the limit of the group of processes that this one runs in; `None` where the
+    /// system does not tell, and for graphics processors, which wgpu does not ask.
+    pub fn left(device: DeviceClass) -> Option<Self> {
+        if device != DeviceClass::Cpu || !sysinfo::IS_SUPPORTED_SYSTEM {
+            return None;
+        }
+        let mut system = sysinfo::System::new();
+        system.refresh_memory();
+        let group = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+        let bytes = system.available_memory().min(group);
+        (bytes > 0).then_some(Self { bytes, given: false })
+    }
+}
+
+impl Plan {
+    /// Whether every stage that a run would work on fits.
+    ///
+    /// # Errors
+    /// Those that would take more than there is.
+    pub fn fits(&self, room: Option<Room>) -> Result<(), Vec<Diagnostic>> {
+        let Some(room) = room else { return Ok(()) };
+        let works = self.nodes.iter().filter(|node| node.state.works());
+        let needs = works.filter_map(|node| Some((node, node.cost.memory.filter(|bytes| *bytes > room.bytes)?)));
+        let too_large: Vec<Diagnostic> = needs.map(|(node, bytes)| too_large(node, bytes, room)).collect();
+        if too_large.is_empty() { Ok(()) } else { Err(too_large) }
+    }
+}
+
+fn too_large(node: &Node, bytes: u64, room: Room) -> Diagnostic {
+    let there = if room.given { "`--memory` allows" } else { "there is room for" };
+    let message = format!("`{}` would take {}, and {there} {}", node.call.name, size(bytes), size(room.bytes));
+    let change = |Smaller { change, bytes }: &Smaller| match bytes.checked_sub(room.bytes) {
+        None | Some(0) => format!("{change} takes {} and fits", size(*bytes)),
+        Some(over) => format!("{change} takes {}, still {} too much", size(*bytes), size(over)),
+    };
+    let mut help: Vec<String> = node.cost.smaller.iter().map(change).collect();
+    if !room.given {
+        help.push(format!("`--memory {}` says that there is more; it is not looked at then", size(bytes).replace(' ', "")));
+    }
+    let error = Diagnostic::error("align::plan::memory", message).at(node.call.span, "at its worst moment");
+    if help.is_empty() { error } else { error.help(help.join("\n")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_memory_left() {
+        let room = Room::left(DeviceClass::Cpu).expect("systems that tests run on tell");
+        assert!(room.bytes > 1 << 20 && !room.given);
+        assert_eq!(Room::left(DeviceClass::Gpu), None);
+    }
+}
