@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use align::chance::{below, uniform};
+use align::engine::BlockFormat;
 use align::engine::cpu::CpuDevice;
 use align::model::{
     AdamStep, Adapter, AdapterSpec, Coefficients, Engine, Extras, Head, NetId, Network, Request, Sampling, TokenSequence, Want,
@@ -30,7 +31,8 @@ fn main() {
     toy::write(folder.path(), LLAMA_15M, Head::Language);
     let llama = Network::open(folder.path()).expect("it opens");
     let stories = Network::open(Path::new("recipes/quickstart")).expect("it opens");
-    let benches: [(&str, &Network, Bench); 11] = [
+    let nf4 = llama.quantised(BlockFormat::Nf4).expect("it is a language model");
+    let benches: [(&str, &Network, Bench); 13] = [
         ("llama-15m sft", &llama, |n| sft(n, 8, 64, 64)),
         ("llama-15m dpo", &llama, |n| dpo(n, 8, 64, 64)),
         ("llama-15m lora sft", &llama, |n| sft(&adapted(n), 8, 64, 64)),
@@ -39,6 +41,8 @@ fn main() {
         ("llama-15m one", &llama, |n| generate(n, 1, 64, 64, 5)),
         ("llama-15m four", &llama, |n| generate(n, 4, 64, 64, 5)),
         ("llama-15m many", &llama, |n| generate(n, 64, 64, 64, 5)),
+        ("llama-15m nf4, eight", &nf4, |n| generate(n, 8, 64, 64, 5)),
+        ("llama-15m nf4, one", &nf4, |n| generate(n, 1, 64, 64, 5)),
         ("stories sft", &stories, |n| sft(n, 40, 25, 48)),
         ("stories dpo", &stories, |n| dpo(n, 25, 25, 48)),
         ("stories generate", &stories, |n| generate(n, 600, 20, 48, 1)),
