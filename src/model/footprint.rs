@@ -100,25 +100,35 @@ impl NetworkSize {
         }
     }
 
-    /// Bytes of temporaries while at most `rows` tokens a step go forward and backward.
-    pub fn training(self, rows: u64) -> u64 {
-        // gradients of a block's activations live beside them
-        rows.min(self.rows) * (self.kept + self.block)
+    /// Bytes that a step of `rows` tokens keeps from its forward to its backward.
+    pub fn kept(self, rows: u64) -> u64 {
+        rows.min(self.rows) * self.kept
     }
 
-    /// The same while they only go forward.
+    /// Bytes of a block's gradients on the way back.
+    pub fn gradients(self, rows: u64) -> u64 {
+        rows.min(self.rows) * self.block
+    }
+
+    /// Bytes of temporaries while `rows` tokens only go forward.
     pub fn reading(self, rows: u64) -> u64 {
         rows.min(Budget::default().rows as u64) * self.block
     }
 
-    /// Bytes of keys, values and packed weights that a stage keeps from one sampling to the next, of `count` completions
-    /// each with its prompt of so many tokens.
-    pub fn sampling(self, count: u64, tokens: u64) -> u64 {
-        let budget = Budget::default();
-        let cache = (self.cached * tokens * count.min(budget.slots as u64)).min(budget.cache_bytes);
-        // weights in blocks have no packed copy
+    /// Completions that are sampled at once, at most.
+    pub fn slots() -> u64 {
+        Budget::default().slots as u64
+    }
+
+    /// Bytes of the keys and values of so many tokens while sampling.
+    pub fn cache(self, tokens: u64) -> u64 {
+        (self.cached * tokens).min(Budget::default().cache_bytes)
+    }
+
+    /// Bytes of the weights that sampling reads: a packed copy that stays.
+    pub fn packed(self) -> u64 {
+        // weights in blocks have none
         let copied = self.parameters - self.blocks.map_or(0, |_| self.projected);
-        let packed = if copied > CACHED_WORDS as u64 { 2 } else { 4 } * copied;
-        cache + packed
+        if copied > CACHED_WORDS as u64 { 2 * copied } else { 4 * copied }
     }
 }

@@ -91,6 +91,7 @@ fn merged(stored: Size, forecast: Size) -> Size {
     Size {
         rows: stored.rows.or(forecast.rows),
         tokens_per_row: stored.tokens_per_row.or(forecast.tokens_per_row),
+        alike: stored.alike.or(forecast.alike),
         network: stored.network.or(forecast.network),
         bytes: stored.bytes.or(forecast.bytes),
     }

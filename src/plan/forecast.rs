@@ -30,7 +30,7 @@ pub(super) fn forecast(checked: &Checked, call: &StageCall, places: &BTreeMap<St
     let smaller = smaller.filter(|smaller| memory.is_some_and(|bytes| smaller.bytes < bytes)).collect();
     let each = rows.tokens_per_row.map(|each| each * kept(checked, call) + work.sampled);
     let made = match &call.output {
-        Type::Data(_) => Size { rows: rows.rows, tokens_per_row: each, bytes: letters(rows.rows, each), ..Size::default() },
+        Type::Data(_) => Size { tokens_per_row: each, bytes: letters(rows.rows, each), network: None, ..rows },
         Type::Record(_) => Size { tokens_per_row: each, ..Size::default() },
         ty if ty.is_network() => {
             let made = main.map(NetworkSize::plain);
@@ -101,7 +101,7 @@ impl Way {
 }
 
 /// Bytes on the device at the worst moment: every network's weights, what learns, and the temporaries of one batch.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a forecast")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]
 fn memory(
     call: &StageCall,
     places: &BTreeMap<String, Output>,
@@ -136,15 +136,19 @@ fn memory(
     let number = |name: &str| Call::new(call).get::<Option<f64>>(name).ok().flatten();
     let at_once = way.at_once.unwrap_or(u64::MAX);
     let step = (work.step_tokens(rows, number("max_length")) as u64).min(at_once);
-    let training: u64 = trained.iter().filter_map(&sized).map(|size| size.training(step)).sum();
-    let mut reading = sizes.iter().map(|size| size.reading(step)).max().unwrap_or(0);
+    let learning: Vec<NetworkSize> = trained.iter().filter_map(&sized).collect();
+    // all go forward before the first goes backward
+    let kept: u64 = learning.iter().map(|size| size.kept(step)).sum();
+    let training = kept + learning.iter().map(|size| size.gradients(step)).max().unwrap_or(0);
+    let mut temporaries = sizes.iter().map(|size| size.reading(step)).max().unwrap_or(0).max(training);
     if let Some(size) = inputs_of_sampler(call, networks).and_then(|output| sized(&output)).filter(|_| work.sampled > 0.0) {
-        let count = work.batch.or(rows.rows.map(|rows| rows as f64)).unwrap_or(f64::INFINITY);
-        weights += size.sampling(count as u64, (rows.tokens_per_row.unwrap_or(128.0) + work.sampled) as u64);
-        // prompts are read as many at a time as may be
-        reading = reading.max(size.reading(at_once));
+        let samples = work.batch.or(rows.rows.map(|rows| rows as f64)).unwrap_or(f64::INFINITY).min(NetworkSize::slots() as f64);
+        let prompt = rows.tokens_per_row.unwrap_or(128.0) / (work.answers * rows.alike.unwrap_or(1) as f64);
+        let read = size.reading(((samples * prompt) as u64).min(at_once));
+        temporaries = temporaries.max(read + size.cache((samples * (prompt + work.sampled)) as u64));
+        weights += size.packed();
     }
-    Some(weights + training.max(reading))
+    Some(weights + temporaries)
 }
 
 /// The network that samples: the policy, or the largest at hand.
@@ -216,8 +220,8 @@ impl Work {
     fn step_tokens(&self, rows: Size, max_length: Option<f64>) -> f64 {
         let batch = self.batch.unwrap_or(f64::INFINITY);
         let longest = max_length.unwrap_or(f64::INFINITY);
-        let each = rows.tokens_per_row.map_or(longest, |each| (each / self.answers + self.sampled).min(longest));
-        (batch * each * (1.0 + 0.6 * batch.sqrt().recip())).min(batch * longest)
+        let read = rows.tokens_per_row.map_or(longest, |each| each / self.answers) * (1.0 + 0.6 * batch.sqrt().recip());
+        batch * (read + self.sampled).min(longest)
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a forecast")]
@@ -336,6 +340,7 @@ pub(super) fn complete(given: Cost, forecast: Cost) -> Cost {
         *known = Size {
             rows: size.rows.or(known.rows),
             tokens_per_row: size.tokens_per_row.or(known.tokens_per_row),
+            alike: size.alike.or(known.alike),
             network: size.network.or(known.network),
             bytes: size.bytes.or(known.bytes),
         };

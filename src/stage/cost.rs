@@ -17,6 +17,8 @@ pub struct Size {
     pub rows: Option<u64>,
     /// Tokens of one row's texts together: a prompt and every answer to it.
     pub tokens_per_row: Option<f64>,
+    /// Rows of the same prompt.
+    pub alike: Option<u64>,
     /// Of a network.
     pub network: Option<NetworkSize>,
     /// On disk.

@@ -36,7 +36,7 @@ impl Primitive for Explode {
             _ => None,
         };
         let rows = rows(call, inputs).zip(each).map(|(rows, each)| rows * each);
-        Cost::of(Size { rows, ..Size::default() })
+        Cost::of(Size { rows, alike: each, ..Size::default() })
     }
 }
 
