@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("syntax", &["diagnostic"]),
     ("formula", &["syntax", "diagnostic", "value", "chance"]),
     ("recipe", &["syntax", "diagnostic", "world", "value", "formula", "data", "model", "score", "hub"]),
-    ("plan", &["syntax", "diagnostic", "world", "value", "formula", "recipe", "stage", "durable", "hub", "lock"]),
+    ("plan", &["syntax", "diagnostic", "world", "value", "formula", "recipe", "data", "stage", "durable", "hub", "lock"]),
     ("ui", &["report", "run", "stage", "talk", "model", "value", "durable"]),
     ("talk", &["model", "value"]),
     ("report", &["diagnostic", "durable", "value", "plan", "run", "stage", "web"]),

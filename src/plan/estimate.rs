@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::data::format::Format;
 use crate::formula::expr::{Output, StageId};
 use crate::recipe::checked::Checked;
 use crate::recipe::types::Type;
@@ -74,17 +75,18 @@ fn loaded(plan: &Plan, at: StageId, argument: &str, root: &Path) -> Option<Size>
     let (call, state) = (&plan.node(at).call, plan.node(at).state);
     let written: String = Call::new(call).get(argument).ok()?;
     let content = plan.files.get(&written)?;
-    let table = matches!(call.output, Type::Data(_)) && !written.ends_with(".gz");
-    let table = if table && state != State::Cached { table_file(&crate::hub::path(root, &written)) } else { None };
+    let table =
+        if matches!(call.output, Type::Data(_)) && state != State::Cached { table_file(&crate::hub::path(root, &written)) } else { None };
     let network = call.output.is_network().then(|| NetworkSize::at(&crate::hub::path(root, &written))).flatten();
     Some(Size { network, ..outside(call, content.bytes, table) })
 }
 
-/// A file of reasonable size.
+/// A file of reasonable size whose lines are rows.
 fn table_file(path: &Path) -> Option<TableFile> {
     const MOST: u64 = 1 << 28;
-    let small = std::fs::metadata(path).is_ok_and(|meta| meta.len() <= MOST);
-    small.then(|| std::fs::read(path).ok()).flatten().map(|text| TableFile::of(&text))
+    let lines = matches!(Format::of(path), Some((Format::JsonLines | Format::Lines | Format::Separated(_), None)));
+    let small = || std::fs::metadata(path).is_ok_and(|meta| meta.len() <= MOST);
+    if lines && small() { Some(TableFile::of(&std::fs::read(path).ok()?)) } else { None }
 }
 
 fn merged(stored: Size, forecast: Size) -> Size {

@@ -304,7 +304,7 @@ impl TableFile {
         }
         let columns = || row.iter().filter(|(_, ty)| is_text(ty)).map(|(name, _)| &**name);
         let of = |line: &String| {
-            let object: Value = serde_json::from_str(line).ok()?;
+            let object: Value = serde_json::from_str(line).ok().filter(Value::is_object)?;
             Some(columns().map(|name| letters_in(&object[name])).sum::<usize>())
         };
         let found: Option<Vec<usize>> = self.some.iter().map(of).collect();

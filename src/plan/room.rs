@@ -1,5 +1,7 @@
 //! Whether a run fits into the memory that there is, and what would make it fit.
 
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate};
+
 use crate::diagnostic::Diagnostic;
 use crate::stage::Smaller;
 
@@ -15,15 +17,21 @@ pub struct Room {
 }
 
 impl Room {
-    /// What is left of this machine's memory, within the limit of the group of processes that this one runs in; `None` where the
-    /// system does not tell, and for graphics processors, which wgpu does not ask.
+    /// What is left of this machine's memory, within the limits of the groups of processes that this one runs in; `None` where
+    /// the system does not tell, and for graphics processors, which wgpu does not ask.
     pub fn left(device: DeviceClass) -> Option<Self> {
         if device != DeviceClass::Cpu || !sysinfo::IS_SUPPORTED_SYSTEM {
             return None;
         }
         let mut system = sysinfo::System::new();
         system.refresh_memory();
-        let group = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+        let own = sysinfo::get_current_pid().ok();
+        let own = own.inspect(|own| {
+            system.refresh_processes_specifics(ProcessesToUpdate::Some(&[*own]), false, ProcessRefreshKind::nothing());
+        });
+        let limits = own.and_then(|own| system.process(own)?.cgroup_limits());
+        // files that were read count as used there, and make room for whoever asks
+        let group = limits.map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
         let bytes = system.available_memory().min(group);
         (bytes > 0).then_some(Self { bytes, given: false })
     }
@@ -52,7 +60,8 @@ fn too_large(node: &Node, bytes: u64, room: Room) -> Diagnostic {
     };
     let mut help: Vec<String> = node.cost.smaller.iter().map(change).collect();
     if !room.given {
-        help.push(format!("`--memory {}` says that there is more; it is not looked at then", size(bytes).replace(' ', "")));
+        let enough = bytes.div_ceil(1 << 20);
+        help.push(format!("`--memory {enough}MiB` says that there is more; it is not looked at then"));
     }
     let error = Diagnostic::error("align::plan::memory", message).at(node.call.span, "at its worst moment");
     if help.is_empty() { error } else { error.help(help.join("\n")) }
