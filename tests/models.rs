@@ -42,6 +42,11 @@ fn stories() {
     model_check::check_stories(oracles());
 }
 
+#[test]
+fn what_was_left_in_memory_stays_there() {
+    model_check::check_remains(processor());
+}
+
 /// Penalty, temperature and filters against the logits processors of `transformers`.
 #[test]
 fn filters() {

@@ -33,6 +33,7 @@ fn main() {
         trial("adapters", || model_check::check_adapters(gpu, GPU)),
         trial("curves", || model_check::check_curves(gpu)),
         trial("stories", || model_check::check_stories(gpu())),
+        trial("remains", || model_check::check_remains(gpu())),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }

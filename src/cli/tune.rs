@@ -74,7 +74,7 @@ fn rate(probe: Probe, seconds: f64) -> f64 {
 
 fn keep(gpu: &Gpu, as_json: bool) -> Exit {
     let Some(folder) = known_adapters() else {
-        out::error("nothing is kept: neither `XDG_CACHE_HOME` nor `HOME` says where");
+        out::error("nothing is kept: none of `XDG_CACHE_HOME`, `HOME` and `LOCALAPPDATA` says where");
         return Exit::Failed;
     };
     match gpu.keep_tuning(&folder) {

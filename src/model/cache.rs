@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Arena, Device, EngineError, Recorder, View};
+use crate::engine::{Arena, Device, DeviceKind, EngineError, Recorder, View};
 
 use super::transformer::Memory;
 use super::{ModelError, ModelSpec};
@@ -19,7 +19,14 @@ impl Cache {
     pub(super) fn new(device: &mut dyn Device, arena: &mut Arena, spec: &ModelSpec, rows: usize) -> Result<Self, ModelError> {
         let cols = spec.kv_heads * spec.head_dim;
         let mut take = || arena.take(device, rows, cols, false);
-        let blocks = (0..spec.layers).map(|_| Ok((take()?, take()?))).collect::<Result<_, EngineError>>()?;
+        let blocks: Vec<(View, View)> = (0..spec.layers).map(|_| Ok((take()?, take()?))).collect::<Result<_, EngineError>>()?;
+        if device.describe().kind != DeviceKind::Cpu {
+            // graphics kernels read tiles whole, and weigh by 0 what nobody wrote yet: it must be numbers
+            let mut rec = Recorder::new(device, arena);
+            blocks.iter().flat_map(|(keys, values)| [keys, values]).for_each(|view| rec.fill(*view, 0.0));
+            let recording = rec.finish()?;
+            device.run(&recording)?;
+        }
         Ok(Self { blocks })
     }
 }

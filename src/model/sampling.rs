@@ -165,13 +165,14 @@ impl Weights {
 
     /// The index that `u` in [0, 1) falls on.
     fn draw(&self, u: f64) -> usize {
-        let (mut left, mut block) = (u * self.total, 0);
+        let (mut left, mut block, mut passed) = (u * self.total, 0, 0.0);
         for (at, sum) in self.blocks.iter().enumerate().filter(|(_, sum)| **sum > 0.0) {
-            block = at;
+            // of the last block nothing is taken: where rounding leaves more than there is, its last token is drawn
+            left -= passed;
+            (block, passed) = (at, *sum);
             if left < *sum {
                 break;
             }
-            left -= sum;
         }
         let first = block * BLOCK;
         first + draw(self.each[first..self.each.len().min(first + BLOCK)].iter().copied(), left)

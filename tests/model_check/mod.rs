@@ -380,6 +380,26 @@ pub fn check_stories(device: Box<dyn Device>) {
     }
 }
 
+/// What was left in memory, here gradients that are no numbers, does not reach a sample.
+pub fn check_remains(device: Box<dyn Device>) {
+    let mut engine = Engine::new(device);
+    let net = stories(&mut engine);
+    let story = ids(&read_json(&golden_file("stories260k.json"))["greedy_ids"]);
+    let requests: Vec<Request> = story.windows(40).take(16).map(|prompt| Request { prompt: prompt.into(), key: 0 }).collect();
+    let sampling = Sampling { temperature: 0.0, max_tokens: 8, ..Sampling::default() };
+    let clean = engine.generate(net, &requests, &sampling, Extras::default()).expect("samples");
+
+    let network = Network::open(Path::new("recipes/quickstart")).expect("the story model opens");
+    let learner = engine.load(&network, true).expect("it loads");
+    let sequences: Vec<TokenSequence> = story.windows(48).take(16).map(|text| TokenSequence::new(&text[..1], &text[1..])).collect();
+    let (pass, read) = engine.forward(learner, &sequences, Want::LOGP, 1.0).expect("a forward pass");
+    let logp = read.logp.iter().map(|tokens| vec![f64::NAN; tokens.len()]).collect();
+    engine.backward(pass, &Coefficients { logp, ..Coefficients::default() }).expect("a backward pass");
+
+    let after = engine.generate(net, &requests, &sampling, Extras::default()).expect("samples");
+    assert!(clean.iter().zip(&after).all(|(clean, after)| clean.tokens == after.tokens && clean.logps == after.logps));
+}
+
 /// SmolLM2-135M-Instruct from its GGUF: log-probs and greedy tokens as `transformers` has them.
 pub fn check_smollm2(device: Box<dyn Device>, gguf: &Path) {
     let mut engine = Engine::new(device);

@@ -6,15 +6,13 @@
 use faer::{MatMut, MatRef};
 use pulp::{Simd, WithSimd};
 
+use super::ahead::ask;
+
 /// More rows than this are a blocked product's work.
 pub(super) const FEW: usize = 16;
 
 /// Shorter vectors do not fill registers.
 const LEAST: usize = 32;
-
-/// Numbers in a cache line.
-#[cfg(target_arch = "x86_64")]
-const LINE: usize = 16;
 
 /// Results computed side by side: of so many rows of x and rows of W.
 const TALL: usize = 4;
@@ -51,7 +49,8 @@ impl WithSimd for Product<'_> {
         let (rows, cols) = (dst.nrows(), dst.ncols());
         for begin in (0..cols).step_by(WIDE) {
             let w = columns(b, begin);
-            prefetch(&columns(b, begin + AHEAD));
+            // rows are short and far apart, so the processor does not see by itself what comes next: this nearly doubles the rate
+            columns::<WIDE>(b, begin + AHEAD).iter().for_each(|vector| ask(vector, 0));
             for top in (0..rows).step_by(TALL) {
                 let mut results = [[0.0; WIDE]; TALL];
                 match rows - top {
@@ -78,23 +77,6 @@ fn columns<const N: usize>(matrix: MatRef<'_, f32>, begin: usize) -> Vectors<'_,
         *column = matrix.col(at).try_as_col_major().expect("it fits").as_slice();
     }
     found
-}
-
-/// Asks for vectors to be brought close. Rows are short and far apart, so the processor does not see by itself what
-/// comes next: this nearly doubles the rate at which a large W is read.
-#[inline(always)]
-#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the hint has no safe form; it reads nothing"))]
-fn prefetch(vectors: &Vectors<'_, WIDE>) {
-    #[cfg(target_arch = "x86_64")]
-    for vector in vectors {
-        for line in vector.chunks(LINE) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: every x86-64 processor has the instruction, and it is defined for any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = vectors;
 }
 
 /// The inner products of some vectors with four. Loops instead of closures: what a closure does is compiled without the

@@ -1,10 +1,15 @@
 //! The numbers of `nf4` blocks: one register holds all levels, and a code is an index into it.
 
 use super::simd::Level;
-use crate::engine::blocks::{BLOCK_WORDS, BlockFormat, LEVELS};
+#[cfg(target_arch = "x86_64")]
+use crate::engine::blocks::LEVELS;
+use crate::engine::blocks::{BLOCK_WORDS, BlockFormat};
 
-/// Numbers of a block, and of a word.
+/// Numbers of a block.
 const NUMBERS: usize = BlockFormat::Nf4.numbers();
+
+/// Numbers of a word.
+#[cfg(target_arch = "x86_64")]
 const IN_WORD: usize = 8;
 
 type Block = [u32; BLOCK_WORDS];

@@ -181,7 +181,15 @@ pub(super) fn open(choice: Choice) -> Result<Opened, EngineError> {
 
 /// The largest square matrices of halves that the adapter multiplies and sums in f32.
 fn claims(adapter: &wgpu::Adapter) -> Option<Cooperative> {
-    let lanes = 4 * adapter.get_info().subgroup_min_size;
+    let info = adapter.get_info();
+    // what wgpu says where it was not told: on Metal always
+    let told = (info.subgroup_min_size, info.subgroup_max_size) != (wgpu::MINIMUM_SUBGROUP_MIN_SIZE, wgpu::MAXIMUM_SUBGROUP_MAX_SIZE);
+    let subgroup = match info.backend {
+        wgpu::Backend::Metal => 32,
+        _ if told => info.subgroup_min_size,
+        _ => return None,
+    };
+    let lanes = 4 * subgroup;
     let able = adapter.features().contains(MATRIX_UNITS | wgpu::Features::SUBGROUP) && (16..=256).contains(&lanes);
     let offers = |side: u32| {
         adapter.cooperative_matrix_properties().iter().any(|kind| {

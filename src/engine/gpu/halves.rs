@@ -17,6 +17,10 @@ impl Gpu {
     pub(super) fn halve(&mut self, weights: &[View]) -> Result<(), EngineError> {
         self.unhalve();
         for weight in weights.iter().filter(|weight| weight.cols.is_multiple_of(2)) {
+            // layers of the same numbers are one weight
+            if self.halves.copies.contains_key(weight) {
+                continue;
+            }
             let copy = match self.alloc(weight.words() / 2) {
                 Ok(buffer) => View::new(buffer, weight.rows, weight.cols / 2),
                 Err(error) => {
@@ -39,17 +43,20 @@ impl Gpu {
 
     /// Lets products of halves use matrix units, once one of them has come out as it does without.
     pub(super) fn prove(&mut self) -> Result<(), EngineError> {
-        if let Some(units) = self.unproven.take() {
-            let plain = self.product_of_halves()?;
-            self.halves.cooperative = Some(units);
-            let right = match self.product_of_halves() {
-                Ok(found) => near(&found, &plain),
-                // a driver that cannot compile what it offers
-                Err(EngineError::Kernel { .. }) => false,
-                Err(error) => return Err(error),
-            };
-            self.halves.cooperative = self.halves.cooperative.filter(|_| right);
-        }
+        let Some(units) = self.unproven else { return Ok(()) };
+        let tuning = self.tuning;
+        let plain = self.product_of_halves()?;
+        (self.halves.cooperative, self.tuning.cooperative) = (Some(units), true);
+        let found = self.product_of_halves();
+        (self.halves.cooperative, self.tuning) = (None, tuning);
+        let right = match found {
+            Ok(found) => near(&found, &plain),
+            // a driver that cannot compile what it offers
+            Err(EngineError::Kernel { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        self.unproven = None;
+        self.halves.cooperative = right.then_some(units);
         Ok(())
     }
 

@@ -184,8 +184,8 @@ impl Gpu {
                 None if kept.keep(&self.tuning).is_err() => self.tuning = before,
                 None => {}
             },
-            // too little memory for the probes may be enough for a small model
-            Err(EngineError::OutOfMemory { .. }) => {}
+            // too little memory for the probes may be enough for a small model, and a kernel of theirs may not be among its own
+            Err(EngineError::OutOfMemory { .. } | EngineError::Kernel { .. }) => {}
             Err(error) => return Err(error),
         }
         Ok(())

@@ -93,13 +93,13 @@ fn with(mut tuning: Tuning, knob: &Knob, value: usize) -> Tuning {
 #[expect(clippy::cast_precision_loss, reason = "a handful of probes")]
 fn choose(candidates: &[usize], before: usize, seconds: &[(Probe, Vec<f64>)]) -> usize {
     let at = candidates.iter().position(|value| *value == before).expect("what stands is a candidate");
-    let mean_log =
-        |candidate: usize| seconds.iter().map(|(_, times)| (times[candidate] / times[at]).ln()).sum::<f64>() / seconds.len() as f64;
+    let mean_log = |candidate: usize| seconds.iter().map(|(_, times)| times[candidate].ln()).sum::<f64>() / seconds.len() as f64;
     let best = (0..candidates.len()).min_by(|a, b| mean_log(*a).total_cmp(&mean_log(*b))).expect("there are candidates");
-    if mean_log(best) < (1.0 - CLEARLY).ln() { candidates[best] } else { before }
+    if mean_log(best) - mean_log(at) < (1.0 - CLEARLY).ln() { candidates[best] } else { before }
 }
 
-/// Seconds of a probe under each tuning. Those that come to the same kernels are timed once, and are equal.
+/// Seconds of a probe under each tuning, infinitely many where a driver does not compile a kernel. Those that come to the
+/// same kernels are timed once, and are equal.
 fn timed(gpu: &mut Gpu, probe: Probe, tunings: &[Tuning]) -> Result<Vec<f64>, EngineError> {
     let mut arena = Arena::new();
     let found = probe.record(gpu, &mut arena).and_then(|recording| {
@@ -109,7 +109,10 @@ fn timed(gpu: &mut Gpu, probe: Probe, tunings: &[Tuning]) -> Result<Vec<f64>, En
             gpu.tuning = *tuning;
             let dispatches = lower::recording(&recording, tuning, &gpu.halves)?;
             let same = known.iter().find(|(program, _)| *program == dispatches).map(|(_, seconds)| *seconds);
-            let seconds = same.map_or_else(|| shortest(gpu, &recording), Ok)?;
+            let seconds = match same.map_or_else(|| shortest(gpu, &recording), Ok) {
+                Err(EngineError::Kernel { .. }) => f64::INFINITY,
+                found => found?,
+            };
             known.push((dispatches, seconds));
             times.push(seconds);
         }
@@ -154,6 +157,8 @@ mod tests {
         let rows = |times: [f64; 3]| vec![(probe, times.to_vec()), (probe, times.to_vec())];
         assert_eq!(choose(&[1, 2, 4], 2, &rows([0.99, 1.0, 1.01])), 2);
         assert_eq!(choose(&[1, 2, 4], 2, &rows([0.9, 1.0, 0.8])), 4);
+        assert_eq!(choose(&[1, 2, 4], 2, &rows([f64::INFINITY, f64::INFINITY, 2.0])), 4, "any is better than none");
+        assert_eq!(choose(&[1, 2, 4], 2, &rows([f64::INFINITY; 3])), 2);
         // as much lost at one size as gained at another
         let mixed = vec![(probe, vec![2.0, 1.0, 1.0]), (probe, vec![0.5, 1.0, 1.0])];
         assert_eq!(choose(&[1, 2, 4], 2, &mixed), 2);
