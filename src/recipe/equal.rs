@@ -16,7 +16,7 @@ use super::checked::{Arg, StageCall};
 #[derive(Default, Debug)]
 pub struct Calls {
     /// By everything but the formulas: the stages, each with the meaning of its formulas once somebody asked for it.
-    alike: HashMap<String, Vec<(StageId, Option<Value>)>>,
+    alike: HashMap<String, Vec<(StageId, Option<String>)>>,
 }
 
 impl Calls {
@@ -48,7 +48,7 @@ fn plain(call: &StageCall) -> String {
         let value = match arg {
             Arg::Value(cell) => format!("{cell:?}"),
             Arg::Artifact(output) => artifact(output),
-            Arg::Artifacts(outputs) => outputs.iter().map(artifact).collect::<Vec<_>>().join(","),
+            Arg::Artifacts(outputs) => format!("[{}]", outputs.iter().map(artifact).collect::<Vec<_>>().join(",")),
             Arg::Columns(columns) => columns.iter().map(|(name, _)| &**name).collect::<Vec<_>>().join(","),
             Arg::Rows(ty) => ty.to_string(),
             Arg::Formula(_) | Arg::Objective(_) => String::new(),
@@ -58,16 +58,16 @@ fn plain(call: &StageCall) -> String {
     format!("{} {:?} {}", call.primitive, call.seed, parts.collect::<Vec<_>>().join("; "))
 }
 
-/// What the formulas of a call mean, in the order of its arguments.
-fn formulas(call: &StageCall) -> Value {
+/// What the formulas of a call mean, in the order of its arguments; as a text, in which 0 and -0 are two things.
+fn formulas(call: &StageCall) -> String {
     let mut named = artifact;
-    let parts = call.args.values().map(|arg| match arg {
+    let part = |arg: &Arg| match arg {
         Arg::Formula(formula) => meaning(formula, &mut named),
         Arg::Columns(columns) => columns.iter().map(|(_, formula)| meaning(formula, &mut named)).collect(),
         Arg::Objective(def) => objective_meaning(def, &mut named),
         Arg::Value(_) | Arg::Artifact(_) | Arg::Artifacts(_) | Arg::Rows(_) => json!(null),
-    });
-    parts.collect()
+    };
+    call.args.values().map(part).collect::<Value>().to_string()
 }
 
 fn artifact(output: &Output) -> String {
