@@ -224,6 +224,10 @@ const CASES: &[(&str, &str, Setup)] = &[
     }),
     ("run::no_rows", "…… x = base.dpo(rows.filter(.by == \"you\"))", Folder::all),
     ("run::cut", "…… x = base.dpo(rows, max_length: 6, steps: 1)", Folder::all),
+    ("run::beyond_context", "…… x = rows.with(y: base.sample(.prompt, max_tokens: 4))", |f| {
+        f.rows();
+        f.config("max_position_embeddings", 3.into());
+    }),
     ("data::unfit_rows", "x = load_data(\"rows.jsonl\", unfit: drop) as { n: Int }", |f| {
         f.write("rows.jsonl", "{\"n\": 1}\n{\"n\": true}\n{\"m\": 3}\n");
     }),
@@ -265,6 +269,7 @@ const WARNINGS: &[&str] = &[
     "plan::changed_file",
     "plan::unreadable_lock",
     "run::damaged_artifact",
+    "run::beyond_context",
     "run::cut",
     "run::no_end_token",
     "run::not_converged",

@@ -55,6 +55,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("align::run::no_rows", "A stage that trains or samples was given a table without rows."),
     ("align::run::cut", "Some texts are longer than `max_length` tokens. What goes beyond was not read; of a prompt, the end is kept."),
     (
+        "align::run::beyond_context",
+        "Some texts are longer than the network's `max_position_embeddings`. Rotary positions can be computed beyond that, but the network has never seen them, and what it says there is worth little.",
+    ),
+    (
         "align::run::no_end_token",
         "Neither `config.json` nor the tokenizer names a token that ends a text. The network cannot learn where an answer ends, and says as much as it may.",
     ),

@@ -19,7 +19,7 @@ pub struct Evaluator<'c> {
 impl<'c> Evaluator<'c> {
     /// An evaluator that has loaded nothing yet.
     pub fn new(context: &'c Context<'c>) -> Self {
-        Self { service: Service::new(context).telling(), key: context.stage_key() }
+        Self { service: Service::new(context), key: context.stage_key() }
     }
 
     /// One cell for every row.

@@ -92,7 +92,7 @@ impl<'c> Learner<'c> {
             let first = errors.first().map_or_else(String::new, ToString::to_string);
             Failure::mistake(format!("an objective that was checked does not hold: {first}"))
         })?;
-        let mut service = Service::new(context).reading(options.max_length, temperature);
+        let mut service = Service::new(context).in_steps(options.max_length, temperature);
         let mut members = Vec::new();
         let mut add = |asked: Asked, name: &str, network: &Network| -> Result<(), Failure> {
             let adapted = match options.adapter {
@@ -222,6 +222,10 @@ impl<'c> Learner<'c> {
         let leaves = self.compiled.sources[source].leaves().to_vec();
         let wanted: Vec<bool> = leaves.iter().map(|leaf| all || leaf.loss || leaf.early).collect();
         let askings = self.askings(fixed, rows, &leaves, &wanted)?;
+        for asking in &askings {
+            let most = self.engine()?.spec(asking.net).max_positions;
+            self.service.within(most, asking.sequences.iter().map(TokenSequence::len));
+        }
         report.tokens += askings.iter().flat_map(|asking| &asking.sequences).map(TokenSequence::len).sum::<usize>();
         let (live, plain): (Vec<Asking>, Vec<Asking>) = askings.into_iter().partition(|asking| asking.gradient);
         let every: Vec<usize> = (0..rows.len()).collect();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::diagnostic::{counted, verb};
 use crate::formula::eval::{Call, Networks};
 use crate::formula::expr::Output;
 use crate::formula::failure::Unanswered;
@@ -56,7 +57,9 @@ pub struct Service<'c> {
     sampled: HashMap<Sequence, Arc<[f64]>>,
     pub(super) ahead: Ahead,
     cut: usize,
-    /// When something was told of the rows that are done; `None` where a stage tells of its own steps.
+    /// Whether something went beyond what a network was made for.
+    beyond: std::cell::Cell<bool>,
+    /// When something was told of the rows that are done; `None` where a stage has steps, tells of those and stops between them.
     told: Option<std::cell::Cell<Instant>>,
 }
 
@@ -75,21 +78,15 @@ impl<'c> Service<'c> {
             sampled: HashMap::new(),
             ahead: Ahead::default(),
             cut: 0,
-            told: None,
+            beyond: std::cell::Cell::new(false),
+            told: Some(std::cell::Cell::new(Instant::now())),
         }
     }
 
-    /// The same, telling how many rows of a word are done: for stages that have no steps.
+    /// The same for a stage of steps, reading sequences of at most `longest` tokens at a sampling temperature.
     #[must_use]
-    pub fn telling(mut self) -> Self {
-        self.told = Some(std::cell::Cell::new(Instant::now()));
-        self
-    }
-
-    /// The same, reading sequences of at most `longest` tokens at a sampling temperature.
-    #[must_use]
-    pub fn reading(mut self, longest: usize, temperature: f64) -> Self {
-        (self.longest, self.temperature) = (longest, temperature);
+    pub fn in_steps(mut self, longest: usize, temperature: f64) -> Self {
+        (self.longest, self.temperature, self.told) = (longest, temperature, None);
         self
     }
 
@@ -249,6 +246,7 @@ impl<'c> Service<'c> {
             return rows.iter().map(|row| self.inside(net, call, row)).collect();
         }
         let sequences = rows.iter().map(|row| self.sequence(&row[0])).collect::<Result<Vec<_>, _>>()?;
+        self.within(self.engine()?.spec(net).max_positions, sequences.iter().map(TokenSequence::len));
         let want = want_of(call.word);
         let temperature = self.temperature;
         let heads = self.engine()?.spec(net).scores;
@@ -256,7 +254,7 @@ impl<'c> Service<'c> {
             return self.read(net, call.word, &sequences, heads);
         }
         let read = self.ahead.readout(&mut *self.context.engine().map_err(unanswered)?, (net, &sequences, want), temperature)?;
-        if call.when == When::Sampled && want.logp && *call.network == Asked::Model {
+        if want.logp && *call.network == Asked::Model {
             let asked = rows.iter().filter_map(|row| sequence_of(&row[0])).map(|s| Sequence::clone(&s));
             self.sampled.extend(asked.zip(read.logp.iter().cloned()));
         }
@@ -294,6 +292,19 @@ impl<'c> Service<'c> {
 
     fn engine(&self) -> Result<std::cell::RefMut<'c, Engine>, Unanswered> {
         self.context.engine().map_err(unanswered)
+    }
+
+    /// Warns, once a stage, of texts with more tokens than `most`, the positions that a network was made for: rotary
+    /// positions go on beyond them without an error, and what a network says there is worth little.
+    pub(super) fn within(&self, most: usize, lengths: impl ExactSizeIterator<Item = usize>) {
+        let all = lengths.len();
+        let beyond = lengths.filter(|length| *length > most).count();
+        if beyond > 0 && !self.beyond.replace(true) {
+            let are = verb(beyond, "is", "are");
+            let message = format!("{beyond} of {} {are} longer than the {most} tokens that the network was made for", counted(all, "text"));
+            let help = "what it says of them is worth little: take shorter texts, a smaller `max_tokens` or `max_length`";
+            self.context.warn("align::run::beyond_context", message, Some(help.into()));
+        }
     }
 
     /// Fails where the run is interrupted. A stage with steps stops between them, and keeps them.
@@ -342,6 +353,8 @@ impl<'c> Service<'c> {
             let extras = Extras { forms: &forms, observe: Some(&mut observe), ..Extras::default() };
             let sampled = engine.generate(net, &requests, &options, extras)?;
             self.go_on()?;
+            let lengths = requests.iter().zip(&sampled).map(|(request, sample)| request.prompt.len() + sample.tokens.len());
+            self.within(engine.spec(net).max_positions, lengths);
             (done, drawn) = (done + places.len(), drawn + now);
             for (place, sample) in places.into_iter().zip(sampled) {
                 answers[place] = Cell::Completion(Arc::new(sample.completion()));
