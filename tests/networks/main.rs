@@ -632,7 +632,7 @@ fn memory_is_foreseen() {
     let logp = readout.logp.iter().map(|logp| vec![1.0; logp.len()]).collect();
     engine.backward(pass, &Coefficients { logp, ..Coefficients::default() }).expect("a backward pass");
     let size = NetworkSize::of(engine.spec(net), Head::Language);
-    let foreseen = (size.learnt(None) + size.training(rows)) as f64;
+    let foreseen = (size.learnt(None) + size.kept(rows) + size.gradients(rows)) as f64;
     let found = engine.memory().peak as f64;
     assert!((0.6..1.6).contains(&(found / foreseen)), "{found} bytes, foreseen {foreseen}");
 }
