@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 /// One line for each stage and objective.
 const RECIPE: &str = r#"
 use std.{sft, weighted_nll_loss, generate, best, feedback}
@@ -120,6 +122,7 @@ fn every_stage_and_objective_is_run() {
     fs::copy("tests/stages/rules.jsonl", folder.path().join("rules.jsonl")).expect("copied");
     for (recipe, count) in [(RECIPE, 4), (&evidence, 7)] {
         fs::write(folder.path().join("all.align"), recipe).expect("written");
+        assert_eq!(unforeseen(folder.path()), Vec::<String>::new(), "stages whose memory is not known beforehand");
         let outcome = align(folder.path(), &["run", "all.align", "--device", "cpu"]);
         assert!(outcome.1, "{}", outcome.0);
         assert!(outcome.0.contains(&format!("all {count} expectations hold")), "{}", outcome.0);
@@ -194,6 +197,16 @@ fn quickstart(name: &str, recipe: &str) -> tempfile::TempDir {
 }
 
 /// What it said, and whether it succeeded.
+/// Stages that train, of whose memory the plan knows nothing.
+fn unforeseen(folder: &Path) -> Vec<String> {
+    let (text, planned) = align(folder, &["plan", "all.align", "--device", "cpu", "--json"]);
+    assert!(planned, "{text}");
+    let plan: Value = serde_json::from_str(&text).expect("JSON");
+    let trains = |stage: &&Value| stage["primitive"] == "train" || stage["primitive"] == "rl";
+    let stages = plan["stages"].as_array().expect("stages").iter().filter(trains);
+    stages.filter(|stage| !stage["memory"].is_u64()).map(|stage| stage["name"].to_string()).collect()
+}
+
 fn align(folder: &Path, args: &[&str]) -> (String, bool) {
     let output = Command::new(env!("CARGO_BIN_EXE_align")).current_dir(folder).args(args).output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -17,8 +17,8 @@ use super::{Head, ModelSpec};
 const FROZEN: u64 = 4;
 const TRAINED: u64 = 16;
 
-/// A network's sizes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+/// A network's sizes; the default are those of a rule, which has no weights.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct NetworkSize {
     pub parameters: u64,
     /// Bytes that a token leaves behind in a forward pass until its backward.

@@ -10,7 +10,7 @@ use crate::data::format::Format;
 use crate::formula::expr::{Output, StageId};
 use crate::recipe::checked::Checked;
 use crate::recipe::types::Type;
-use crate::stage::{Call, Cost, NetworkSize, Size, Smaller};
+use crate::stage::{Call, Cost, Size, Smaller, network_at};
 
 use super::forecast::{TableFile, complete, forecast, outside};
 use super::shelf::Shelf;
@@ -77,7 +77,7 @@ fn loaded(plan: &Plan, at: StageId, argument: &str, root: &Path) -> Option<Size>
     let content = plan.files.get(&written)?;
     let table =
         if matches!(call.output, Type::Data(_)) && state != State::Cached { table_file(&crate::hub::path(root, &written)) } else { None };
-    let network = call.output.is_network().then(|| NetworkSize::at(&crate::hub::path(root, &written))).flatten();
+    let network = call.output.is_network().then(|| network_at(&crate::hub::path(root, &written))).flatten();
     Some(Size { network, ..outside(call, content.bytes, table) })
 }
 

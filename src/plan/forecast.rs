@@ -141,7 +141,9 @@ fn memory(
     let kept: u64 = learning.iter().map(|size| size.kept(step)).sum();
     let training = kept + learning.iter().map(|size| size.gradients(step)).max().unwrap_or(0);
     let mut temporaries = sizes.iter().map(|size| size.reading(step)).max().unwrap_or(0).max(training);
-    if let Some(size) = inputs_of_sampler(call, networks).and_then(|output| sized(&output)).filter(|_| work.sampled > 0.0) {
+    // the network that samples: the policy, or the largest at hand
+    let sampler = main.as_ref().and_then(&sized).or_else(|| sizes.iter().copied().max_by_key(|size| size.parameters));
+    if let Some(size) = sampler.filter(|_| work.sampled > 0.0) {
         let samples = work.batch.or(rows.rows.map(|rows| rows as f64)).unwrap_or(f64::INFINITY).min(NetworkSize::slots() as f64);
         let prompt = rows.tokens_per_row.unwrap_or(128.0) / (work.answers * rows.alike.unwrap_or(1) as f64);
         let read = size.reading(((samples * prompt) as u64).min(at_once));
@@ -149,11 +151,6 @@ fn memory(
         weights += size.packed();
     }
     Some(weights + temporaries)
-}
-
-/// The network that samples: the policy, or the largest at hand.
-fn inputs_of_sampler(call: &StageCall, networks: &BTreeSet<&Output>) -> Option<Output> {
-    main_network(call).or_else(|| networks.iter().next().map(|output| (*output).clone()))
 }
 
 /// Bytes of so many rows as text.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::call::Call;
 use super::context::Context;
+use super::cost::{Cost, NetworkSize, Size, Sizes};
 use super::failure::Failure;
 use super::primitive::Primitive;
 use super::product::Product;
@@ -20,6 +21,10 @@ pub struct BagOfWords;
 impl Primitive for BagOfWords {
     fn name(&self) -> &'static str {
         "bag_of_words"
+    }
+
+    fn estimate(&self, _: &Call<'_>, _: &Sizes<'_>) -> Cost {
+        Cost::of(Size { network: Some(NetworkSize::default()), ..Size::default() })
     }
 
     fn run(&self, call: &Call<'_>, context: &Context<'_>) -> Result<Product, Failure> {

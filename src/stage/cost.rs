@@ -1,12 +1,14 @@
 //! What a stage will take, before it runs: rows, tokens, memory, disk. Everything may be unknown.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::formula::expr::Output;
 pub use crate::model::NetworkSize;
+use crate::score::FixedScorer;
 
 /// Letters of a token, about.
 pub const LETTERS: f64 = 4.0;
@@ -23,6 +25,11 @@ pub struct Size {
     pub network: Option<NetworkSize>,
     /// On disk.
     pub bytes: Option<u64>,
+}
+
+/// The sizes of the network or fixed rule at a path; `None` where there is none that can be read.
+pub fn network_at(path: &Path) -> Option<NetworkSize> {
+    if FixedScorer::is_at(path) { Some(NetworkSize::default()) } else { NetworkSize::at(path) }
 }
 
 /// The sizes of a stage's inputs.

@@ -52,7 +52,7 @@ mod with;
 pub use call::{Call, Columns, FromArg, FromCell};
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use context::{Artifact, Context, NetworkAt, Setting};
-pub use cost::{Cost, LETTERS, NetworkSize, Size, Sizes, Smaller};
+pub use cost::{Cost, LETTERS, NetworkSize, Size, Sizes, Smaller, network_at};
 pub use engine::LazyEngine;
 pub use failure::Failure;
 pub use primitive::Primitive;
