@@ -13,7 +13,7 @@ pub(super) fn flag() -> Arc<AtomicBool> {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        out::error("finishing this step and writing a checkpoint; once more to stop at once");
+        out::error("stopping: what is at work ends its step and keeps it; once more to stop at once");
     });
     if let Err(error) = handled {
         out::error(&format!("Ctrl-C will end the run without a checkpoint: {error}"));

@@ -1,6 +1,6 @@
 //! Whether a run fits into the memory that there is, and what would make it fit.
 
-use sysinfo::{ProcessRefreshKind, ProcessesToUpdate};
+use sysinfo::{Process, ProcessRefreshKind, ProcessesToUpdate};
 
 use crate::diagnostic::Diagnostic;
 use crate::stage::Smaller;
@@ -25,11 +25,9 @@ impl Room {
         }
         let mut system = sysinfo::System::new();
         system.refresh_memory();
-        let own = sysinfo::get_current_pid().ok();
-        let own = own.inspect(|own| {
-            system.refresh_processes_specifics(ProcessesToUpdate::Some(&[*own]), false, ProcessRefreshKind::nothing());
-        });
-        let limits = own.and_then(|own| system.process(own)?.cgroup_limits());
+        let own = sysinfo::get_current_pid().ok()?;
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), false, ProcessRefreshKind::nothing());
+        let limits = system.process(own).and_then(Process::cgroup_limits).or_else(|| system.cgroup_limits());
         // files that were read count as used there, and make room for whoever asks
         let group = limits.map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
         let bytes = system.available_memory().min(group);
