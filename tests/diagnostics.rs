@@ -376,6 +376,7 @@ const OBJECTIVES: &[(&str, &str)] = &[
     ("state_shape", "state s = 0 then s + length(.chosen)\n    loss = s * sum(model.logp(.chosen))"),
     ("state_reads_present", "state s = mean(sum(model.logp(.chosen)), over: batch) then 1\n    loss = s * sum(model.logp(.chosen))"),
     ("no_network", "loss = sum((if length(.chosen) > 3 then model else reference).logp(.chosen))"),
+    ("pattern", "loss = sum(model.logp(.chosen)) * (if matches(transcript(.prompt), r\"a (sad\") then 1 else 0)"),
     ("network_as_value", "loss = if model == reference then 1 else 0"),
 ];
 

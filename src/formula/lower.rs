@@ -16,7 +16,7 @@ use super::expr::{Axis, Expr, Formula, Kind, Output};
 use super::key::{Key, Writer};
 use super::number;
 use super::program::{Along, Network, Node, Op, Program, Slot, When};
-use super::text;
+use super::text::{self, TextError};
 use super::words::{self, Word};
 
 /// Why a formula has no meaning.
@@ -37,6 +37,8 @@ pub enum Problem {
     NoNetwork(&'static str),
     #[error("a network is no value: ask it something, as in `model.logp(…)`")]
     NetworkAsValue,
+    #[error("{0}")]
+    Pattern(TextError),
 }
 
 impl LowerError {
@@ -47,6 +49,7 @@ impl LowerError {
             Problem::Arguments { .. } => "align::formula::arguments",
             Problem::NoNetwork(_) => "align::formula::no_network",
             Problem::NetworkAsValue => "align::formula::network_as_value",
+            Problem::Pattern(_) => "align::formula::pattern",
         };
         let diagnostic = Diagnostic::error(code, self.problem.to_string());
         match self.problem {
@@ -151,8 +154,20 @@ impl Lowering {
                 let when = if finished(&network) && other.as_ref().is_none_or(finished) { When::Now } else { when };
                 self.call(Op::Call { word, network, other, when }, &args[1 + usize::from(two)..], span)
             }
-            _ => self.plain(Op::Word(word), args, when, span),
+            _ => {
+                let slot = self.plain(Op::Word(word), args, when, span)?;
+                self.has_meaning(word, slot, args).map(|()| slot)
+            }
         }
+    }
+
+    /// Refuses a word's regular expression that is known and is none.
+    fn has_meaning(&self, word: &Word, slot: Slot, args: &[Formula]) -> Result<(), LowerError> {
+        let nodes = &self.program.nodes;
+        let pattern = word.pattern().and_then(|at| Some((at, &nodes[*nodes[slot].args.get(at)?].op)));
+        let Some((at, Op::Const(Cell::Text(pattern)))) = pattern else { return Ok(()) };
+        let refused = |error| LowerError { span: args[at].span, problem: Problem::Pattern(error) };
+        text::compile(pattern).map(drop).map_err(refused)
     }
 
     /// A network's arguments are read as they are now: what it is asked does not change while it learns.

@@ -53,6 +53,10 @@ pub const CODES: &[(&str, &str)] = &[
         "align::formula::no_network",
         "A word asks a network, and which one depends on the row. A formula asks networks that are known before the run.",
     ),
+    (
+        "align::formula::pattern",
+        "A text that should say what to look for is no regular expression. A bracket that stands for itself is `\\(`, written `r\"\\(\"`; look-around and references to groups do not exist here, so that a search takes no longer than the text is long.",
+    ),
     ("align::formula::network_as_value", "A network stands where a number should. Ask it something, as in `model.logp(.completion)`."),
     (
         "align::formula::shape_clash",

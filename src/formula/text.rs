@@ -195,7 +195,7 @@ pub(super) fn contains(args: &[Cell]) -> Answer {
 pub fn compile(pattern: &str) -> Result<Regex, TextError> {
     Regex::new(pattern).map_err(|e| TextError::Pattern {
         pattern: pattern.to_owned(),
-        reason: e.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+        reason: e.to_string().lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned(),
     })
 }
 

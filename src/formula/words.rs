@@ -25,6 +25,17 @@ pub struct Word {
     pub kind: Kind,
 }
 
+impl Word {
+    /// Which argument is a regular expression.
+    pub fn pattern(&self) -> Option<usize> {
+        match self.name {
+            "pattern" => Some(0),
+            "matches" | "capture" => Some(1),
+            _ => None,
+        }
+    }
+}
+
 /// What a word does.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
