@@ -23,12 +23,12 @@ const AHEAD: usize = 2 * WIDE;
 
 type Vectors<'a, const N: usize> = [&'a [f32]; N];
 
-/// Whether rows of `a` and columns of `b` lie in one piece each and are no shorter than `LEAST`, and `a` has few rows.
-pub(super) fn fits(a: MatRef<'_, f32>, b: MatRef<'_, f32>) -> bool {
-    (1..=FEW).contains(&a.nrows()) && a.ncols() >= LEAST && a.col_stride() == 1 && b.row_stride() == 1
+/// Whether a product (M, K) (K, N) has few rows, and sums no shorter than `LEAST`.
+pub(super) fn fits(m: usize, k: usize) -> bool {
+    (1..=FEW).contains(&m) && k >= LEAST
 }
 
-/// dst = a b, or dst += a b; (M, N) = (M, K) (K, N), where [`fits`] holds.
+/// dst = a b, or dst += a b; (M, N) = (M, K) (K, N); rows of `a` and columns of `b` lie in one piece each.
 pub(super) fn product(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
     pulp::Arch::new().dispatch(Product { dst, accumulate, a, b });
 }
@@ -127,7 +127,7 @@ mod tests {
             let (a, b) = (numbers(m * k, 0.37), numbers(n * k, 0.73));
             let mut y = vec![0.5; m * n];
             let (a_matrix, b_matrix) = (MatRef::from_row_major_slice(&a, m, k), MatRef::from_row_major_slice(&b, n, k).transpose());
-            assert!(fits(a_matrix, b_matrix));
+            assert!(fits(m, k));
             product(MatMut::from_row_major_slice_mut(&mut y, m, n), true, a_matrix, b_matrix);
             for i in 0..m {
                 for j in 0..n {

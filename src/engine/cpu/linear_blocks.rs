@@ -5,7 +5,7 @@ use faer::{MatMut, MatRef};
 use super::ahead::{AHEAD, ask};
 use super::few_rows::FEW;
 use super::linear::add_bias;
-use super::matmul::{cut, product_here, worthwhile_parts};
+use super::matmul::{Kernel, cut, worthwhile_parts};
 use super::memory::{Frame, Source};
 use super::simd::fastest;
 use super::{nf4, parallel};
@@ -18,8 +18,10 @@ const PANEL: usize = 1 << 17;
 /// With few rows of x a panel is used once or twice, so it stays close.
 const NEAR_PANEL: usize = 1 << 13;
 
-/// Rows of a panel are a multiple of this, as columns of faer's tiles are.
+/// Rows of a panel are a multiple of this, as columns of faer's tiles are; a matrix unit's product has to be worth
+/// putting x in its order.
 const LEAST_ROWS: usize = 16;
+const LEAST_ROWS_FOR_UNIT: usize = 128;
 
 /// The weight (N, K).
 #[derive(Clone, Copy)]
@@ -27,12 +29,14 @@ struct Blocks<'a> {
     words: Source<'a>,
     format: BlockFormat,
     cols: usize,
+    /// What multiplies with a panel.
+    kernel: Kernel,
 }
 
 pub(super) fn forward(frame: &mut Frame<'_>) {
     let format = frame.step.params::<Params>().format();
     let (x, words, bias, mut y) = (frame.input(0), frame.input(1), frame.option(2), frame.output(0));
-    let weight = Blocks { words, format, cols: x.cols };
+    let weight = Blocks { words, format, cols: x.cols, kernel: Kernel::of([y.rows, y.cols, x.cols], true) };
     let (accumulate, parts) = (y.accumulate, worthwhile_parts(y.rows, y.cols, x.cols));
     columns(y.matrix(), accumulate, x.matrix(), (weight, 0), parts);
     add_bias(y, bias);
@@ -42,7 +46,7 @@ pub(super) fn backward(frame: &mut Frame<'_>) {
     let format = frame.step.params::<Params>().format();
     let (words, d_y) = (frame.input(0), frame.input(1));
     let Some(mut d_x) = frame.target(0) else { return };
-    let weight = Blocks { words, format, cols: d_x.cols };
+    let weight = Blocks { words, format, cols: d_x.cols, kernel: Kernel::of([d_x.rows, d_x.cols, d_y.cols], false) };
     let (accumulate, parts) = (d_x.accumulate, worthwhile_parts(d_x.rows, d_x.cols, d_y.cols));
     rows(d_x.matrix(), accumulate, d_y.matrix(), weight, parts);
 }
@@ -58,7 +62,7 @@ fn columns(mut y: MatMut<'_, f32>, accumulate: bool, x: MatRef<'_, f32>, (weight
     }
     let count = y.ncols();
     weight.panels(first..first + count, y.nrows(), |begin, panel| {
-        product_here(y.as_mut().subcols_mut(begin - first, panel.nrows()), accumulate, x, panel.transpose());
+        weight.kernel.multiply(y.as_mut().subcols_mut(begin - first, panel.nrows()), accumulate, x, panel.transpose());
     });
 }
 
@@ -71,22 +75,26 @@ fn rows(mut d_x: MatMut<'_, f32>, accumulate: bool, d_y: MatRef<'_, f32>, weight
     }
     // the panels of a sum do not depend on the rows of this part
     weight.panels(0..weight.words.rows, usize::MAX, |begin, panel| {
-        product_here(d_x.as_mut(), accumulate || begin > 0, d_y.subcols(begin, panel.nrows()), panel);
+        weight.kernel.multiply(d_x.as_mut(), accumulate || begin > 0, d_y.subcols(begin, panel.nrows()), panel);
     });
 }
 
 impl Blocks<'_> {
-    /// Hands out some rows, decoded, a panel at a time.
+    /// Hands out some rows, decoded, a panel at a time, and never one row alone, which faer sums otherwise.
     fn panels(self, range: std::ops::Range<usize>, rows_of_x: usize, mut take: impl FnMut(usize, MatRef<'_, f32>)) {
         let size = if rows_of_x <= FEW { NEAR_PANEL } else { PANEL };
-        let height = (size / self.cols / LEAST_ROWS * LEAST_ROWS).max(LEAST_ROWS).min(range.len());
+        let least = if matches!(self.kernel, Kernel::Unit(_)) { LEAST_ROWS_FOR_UNIT } else { LEAST_ROWS };
+        let height = (size / self.cols / least * least).max(least);
         let per_row = self.words.cols;
-        parallel::scratch(height * self.cols, |panel| {
-            for begin in range.clone().step_by(height.max(1)) {
-                let count = height.min(range.end - begin);
+        parallel::scratch((height + 1).min(range.len()) * self.cols, |panel| {
+            let mut begin = range.start;
+            while begin < range.end {
+                let left = range.end - begin;
+                let count = if left <= height + 1 { left } else { height };
                 let numbers = &mut panel[..count * self.cols];
                 decode(self.format, &self.words.words()[begin * per_row..(begin + count) * per_row], per_row, numbers, self.cols);
                 take(begin, MatRef::from_row_major_slice(numbers, count, self.cols));
+                begin += count;
             }
         });
     }
@@ -119,17 +127,20 @@ mod tests {
     fn parts_do_not_change_a_bit() {
         let numbers = |count: usize, step: f32| -> Vec<f32> { (0..count).map(|i| (i as f32 * step).sin()).collect() };
         for format in BlockFormat::ALL {
-            for (m, n, k) in [(300, 200, 150), (8, 2048, 288), (1, 700, 70), (100, 33, 5000)] {
+            for (m, n, k) in [(300, 200, 150), (8, 2048, 288), (1, 700, 70), (100, 33, 5000), (64, 289, 4096), (40, 97, 2000)] {
                 let (x, d_y) = (numbers(m * k, 0.37), numbers(m * n, 0.11));
                 let words = format.encode(&numbers(n * k, 0.73), k);
                 let data: &[f32] = bytemuck::cast_slice(&words);
-                let weight = Blocks { words: Source { data, rows: n, cols: format.words(k) }, format, cols: k };
+                let words = Source { data, rows: n, cols: format.words(k) };
+                let weight = |kernel| Blocks { words, format, cols: k, kernel };
                 let run = |parts| {
                     let (mut y, mut d_x) = (vec![0.5; m * n], vec![0.5; m * k]);
                     let x = MatRef::from_row_major_slice(&x, m, k);
-                    columns(MatMut::from_row_major_slice_mut(&mut y, m, n), true, x, (weight, 0), parts);
+                    let forward = weight(Kernel::of([m, n, k], true));
+                    columns(MatMut::from_row_major_slice_mut(&mut y, m, n), true, x, (forward, 0), parts);
                     let d_y = MatRef::from_row_major_slice(&d_y, m, n);
-                    rows(MatMut::from_row_major_slice_mut(&mut d_x, m, k), true, d_y, weight, parts);
+                    let backward = weight(Kernel::of([m, k, n], false));
+                    rows(MatMut::from_row_major_slice_mut(&mut d_x, m, k), true, d_y, backward, parts);
                     (y, d_x)
                 };
                 let whole = run(1);

@@ -4,6 +4,8 @@
 
 mod adapter;
 mod ahead;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod amx;
 mod attention;
 mod attention_one;
 mod elementwise;
@@ -21,6 +23,8 @@ mod packed;
 mod parallel;
 mod rows;
 mod simd;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod tiles;
 mod vector;
 
 use memory::{Frame, Memory};
@@ -70,6 +74,7 @@ impl CpuDevice {
     /// # Errors
     /// When the system refuses to start threads.
     pub fn new(threads: Option<usize>) -> Result<Self, EngineError> {
+        matmul::unit();
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.unwrap_or(0))
             .thread_name(|at| format!("align-cpu-{at}"))
@@ -90,11 +95,12 @@ fn kernel(step: &Step) -> Result<Kernel, EngineError> {
 
 impl Device for CpuDevice {
     fn describe(&self) -> DeviceInfo {
+        let matrix_unit = if matmul::unit().is_some() { ", amx" } else { "" };
         DeviceInfo {
             kind: DeviceKind::Cpu,
             name: "processor".to_owned(),
             backend: "native".to_owned(),
-            features: format!("{} threads, {}", self.threads.current_num_threads(), Level::best().name()),
+            features: format!("{} threads, {}{}", self.threads.current_num_threads(), Level::best().name(), matrix_unit),
             memory: None,
         }
     }
