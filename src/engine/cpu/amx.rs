@@ -100,6 +100,44 @@ static SHAPES: Shapes = Shapes {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
+/// Brings both tiles of one part of a to registers 4 and 5.
+macro_rules! load_left {
+    ($part:literal) => {
+        concat!(
+            "tileloadd tmm4, [{a} + {row} + 2 * ",
+            $part,
+            " * {tile}]\n",
+            "tileloadd tmm5, [{a} + {row} + (2 * ",
+            $part,
+            " + 1) * {tile}]",
+        )
+    };
+}
+
+/// Brings both tiles of one part of b to registers 6 and 7.
+macro_rules! load_right {
+    ($part:literal) => {
+        concat!(
+            "tileloadd tmm6, [{b} + {row} + 2 * ",
+            $part,
+            " * {tile}]\n",
+            "tileloadd tmm7, [{b} + {row} + (2 * ",
+            $part,
+            " + 1) * {tile}]",
+        )
+    };
+}
+
+/// Adds what was brought, multiplied, to the four tiles of the result: registers 0 to 3.
+macro_rules! multiply {
+    () => {
+        "tdpbf16ps tmm0, tmm4, tmm6
+         tdpbf16ps tmm1, tmm4, tmm7
+         tdpbf16ps tmm2, tmm5, tmm6
+         tdpbf16ps tmm3, tmm5, tmm7"
+    };
+}
+
 impl Unit {
     /// # Panics
     /// Without a unit.
@@ -137,9 +175,9 @@ impl Unit {
         assert!(a.len() == b.len() && !a.is_empty() && (c.nrows(), c.ncols(), c.col_stride()) == (BLOCK, BLOCK, 1));
         let stride = c.row_stride() * size_of::<f32>().cast_signed();
         let c = c.as_ptr_mut().cast::<u8>();
-        // Tiles 0 to 3 are the result; a's are in 4 and 5, b's in 6 and 7. Parts of a times parts of b, as 0 is the
-        // largest: 00, 01, 02, then 20, 10, 11, which loads each as rarely as four registers allow. An address is
-        // [begin + bytes from one row to the next], and what is added to both says which tile of a strip it is.
+        // Parts of a times parts of b, as 0 is the largest: 00, 01, 02, then 20, 10, 11, which loads each as rarely as four
+        // registers allow. An address is [begin + bytes from one row to the next], and what is added to both says which
+        // tile it is.
         //
         // SAFETY: the registers have their shapes since `new`. Loads stay within the strips, which are as many on either
         // side; loads and stores of c within its rows.
@@ -158,46 +196,20 @@ impl Unit {
                 "tilezero tmm2",
                 "tilezero tmm3",
                 "2:",
-                "tileloadd tmm4, [{a} + {row}]",
-                "tileloadd tmm6, [{b} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{b} + {row} + 1 * {tile}]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{a} + {row} + 1 * {tile}]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm6, [{b} + {row} + 2 * {tile}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloadd tmm7, [{b} + {row} + 3 * {tile}]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm6, [{b} + {row} + 4 * {tile}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloadd tmm7, [{b} + {row} + 5 * {tile}]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm4, [{a} + {row} + 4 * {tile}]",
-                "tileloadd tmm6, [{b} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{b} + {row} + 1 * {tile}]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{a} + {row} + 5 * {tile}]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm4, [{a} + {row} + 2 * {tile}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{a} + {row} + 3 * {tile}]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "tileloadd tmm6, [{b} + {row} + 2 * {tile}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tileloadd tmm7, [{b} + {row} + 3 * {tile}]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm3, tmm5, tmm7",
+                load_left!(0),
+                load_right!(0),
+                multiply!(),
+                load_right!(1),
+                multiply!(),
+                load_right!(2),
+                multiply!(),
+                load_left!(2),
+                load_right!(0),
+                multiply!(),
+                load_left!(1),
+                multiply!(),
+                load_right!(1),
+                multiply!(),
                 "add {a}, 6 * {tile}",
                 "add {b}, 6 * {tile}",
                 "dec {left}",

@@ -1,11 +1,13 @@
 //! `linear_blocks`: a panel of the weight's rows is decoded where the cache holds it, multiplied, and forgotten.
 
+use std::ops::Range;
+
 use faer::{MatMut, MatRef};
 
 use super::ahead::{AHEAD, ask};
 use super::few_rows::FEW;
 use super::linear::add_bias;
-use super::matmul::{Kernel, cut, worthwhile_parts};
+use super::matmul::{Kernel, cut, runs, worthwhile_parts};
 use super::memory::{Frame, Source};
 use super::simd::fastest;
 use super::{nf4, parallel};
@@ -80,21 +82,17 @@ fn rows(mut d_x: MatMut<'_, f32>, accumulate: bool, d_y: MatRef<'_, f32>, weight
 }
 
 impl Blocks<'_> {
-    /// Hands out some rows, decoded, a panel at a time, and never one row alone, which faer sums otherwise.
-    fn panels(self, range: std::ops::Range<usize>, rows_of_x: usize, mut take: impl FnMut(usize, MatRef<'_, f32>)) {
+    /// Hands out some rows, decoded, a panel at a time.
+    fn panels(self, range: Range<usize>, rows_of_x: usize, mut take: impl FnMut(usize, MatRef<'_, f32>)) {
         let size = if rows_of_x <= FEW { NEAR_PANEL } else { PANEL };
         let least = if matches!(self.kernel, Kernel::Unit(_)) { LEAST_ROWS_FOR_UNIT } else { LEAST_ROWS };
         let height = (size / self.cols / least * least).max(least);
         let per_row = self.words.cols;
         parallel::scratch((height + 1).min(range.len()) * self.cols, |panel| {
-            let mut begin = range.start;
-            while begin < range.end {
-                let left = range.end - begin;
-                let count = if left <= height + 1 { left } else { height };
-                let numbers = &mut panel[..count * self.cols];
-                decode(self.format, &self.words.words()[begin * per_row..(begin + count) * per_row], per_row, numbers, self.cols);
-                take(begin, MatRef::from_row_major_slice(numbers, count, self.cols));
-                begin += count;
+            for Range { start, end } in runs(range.clone(), height) {
+                let numbers = &mut panel[..(end - start) * self.cols];
+                decode(self.format, &self.words.words()[start * per_row..end * per_row], per_row, numbers, self.cols);
+                take(start, MatRef::from_row_major_slice(numbers, end - start, self.cols));
             }
         });
     }

@@ -3,6 +3,8 @@
 //! Parts cut the result, never the sum, so the number of threads does not change a bit of it; and they need no barrier,
 //! so a part that the system delays holds nobody else up.
 
+use std::ops::Range;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
@@ -125,15 +127,21 @@ where
     }
 }
 
-/// As many columns at a time, and never one alone, which faer sums otherwise.
 fn in_blocks(kernel: Kernel, width: usize, mut dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
-    let mut begin = 0;
-    while begin < dst.ncols() {
-        let left = dst.ncols() - begin;
-        let count = if left <= width + 1 { left } else { width };
-        kernel.multiply(dst.as_mut().subcols_mut(begin, count), accumulate, a, b.subcols(begin, count));
-        begin += count;
+    for Range { start, end } in runs(0..dst.ncols(), width) {
+        kernel.multiply(dst.as_mut().subcols_mut(start, end - start), accumulate, a, b.subcols(start, end - start));
     }
+}
+
+/// Columns of a result, so many at a time, and never one alone at the end of many, which faer sums otherwise.
+pub(super) fn runs(all: Range<usize>, width: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut begin = all.start;
+    std::iter::from_fn(move || {
+        let left = all.end - begin;
+        let run = begin..begin + if left <= width + 1 { left } else { width };
+        begin = run.end;
+        (!run.is_empty()).then_some(run)
+    })
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ impl CpuDevice {
     /// # Errors
     /// When the system refuses to start threads.
     pub fn new(threads: Option<usize>) -> Result<Self, EngineError> {
+        // before other threads are there: see `amx`
         matmul::unit();
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.unwrap_or(0))
