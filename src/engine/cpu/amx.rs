@@ -15,6 +15,8 @@ use std::sync::LazyLock;
 
 use faer::{MatMut, MatRef};
 
+use super::ahead::ask_line;
+
 /// Rows and columns of a tile of the result, which is one register.
 const SIDE: usize = 16;
 
@@ -153,7 +155,7 @@ impl Unit {
     }
 
     /// Cuts numbers into strips. `x` is (up to `BLOCK` rows or columns, numbers of the sum), one of its strides 1; what is
-    /// missing in the last strip is zero.
+    /// missing in the last strip is zero. As many rows of the same factor are asked for that come behind these.
     #[expect(unsafe_code, reason = "calls code for instructions that were found")]
     pub(super) fn fill(&self, side: Side, to: &mut [Strip], x: MatRef<'_, f32>) {
         assert!(x.nrows() <= BLOCK && x.ncols().div_ceil(STEP) == to.len() && (x.row_stride() == 1 || x.col_stride() == 1));
@@ -249,7 +251,10 @@ impl Drop for Unit {
 fn by_row(side: Side, x: MatRef<'_, f32>, to: [&mut Tile; PARTS]) {
     let (low, high) = (first(x.ncols()), first(x.ncols().saturating_sub(SIDE)));
     let load = |row: usize| {
+        let next = x.as_ptr().wrapping_offset((BLOCK + row).cast_signed() * x.row_stride());
         let row = x.as_ptr().wrapping_offset(row.cast_signed() * x.row_stride());
+        ask_line(next);
+        ask_line(next.wrapping_add(SIDE));
         // SAFETY: the numbers that are loaded are the row's.
         unsafe { (_mm512_maskz_loadu_ps(low, row), _mm512_maskz_loadu_ps(high, row.wrapping_add(SIDE))) }
     };
@@ -263,8 +268,10 @@ fn by_column(side: Side, x: MatRef<'_, f32>, to: [&mut Tile; PARTS]) {
     let rows = first(x.nrows());
     let column = |at: usize| {
         let there = if at < x.ncols() { rows } else { 0 };
+        let column = x.as_ptr().wrapping_offset(at.cast_signed() * x.col_stride());
+        ask_line(column.wrapping_add(BLOCK));
         // SAFETY: the numbers that are loaded are the column's, and none where there is no such column.
-        unsafe { _mm512_maskz_loadu_ps(there, x.as_ptr().wrapping_offset(at.cast_signed() * x.col_stride())) }
+        unsafe { _mm512_maskz_loadu_ps(there, column) }
     };
     tiles(x.ncols().min(SIDE), |at| (column(at), column(SIDE + at)), side == Side::Left, to);
 }

@@ -10,9 +10,11 @@ use faer::{MatMut, MatRef};
 
 use super::amx::{BLOCK, STEP, Side, Strip, Unit};
 
-/// Numbers of a sum, and columns, whose right factor is put in order at a time: 1.5 MiB.
+/// Numbers of a sum that are taken at a time.
 const DEPTH: usize = 512;
-const WIDTH: usize = 512;
+
+/// Strips of the right factor that are put in order at a time, at most: 1.3 MiB.
+const RIGHT: usize = 224;
 
 thread_local! {
     static ORDERED: RefCell<(Vec<Strip>, Vec<Strip>)> = const { RefCell::new((Vec::new(), Vec::new())) };
@@ -32,8 +34,10 @@ pub(super) fn product(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>
         let deep = depth.div_ceil(depth.div_ceil(DEPTH)).next_multiple_of(STEP);
         for begin in (0..depth).step_by(deep) {
             let deep = deep.min(depth - begin);
-            for first in (0..dst.ncols()).step_by(WIDTH) {
-                let width = WIDTH.min(dst.ncols() - first);
+            let most = RIGHT / deep.div_ceil(STEP) * BLOCK;
+            let wide = dst.ncols().div_ceil(dst.ncols().div_ceil(most)).next_multiple_of(BLOCK);
+            for first in (0..dst.ncols()).step_by(wide) {
+                let width = wide.min(dst.ncols() - first);
                 let b = b.submatrix(begin, first, deep, width);
                 let right = order(&unit, Side::Right, right, b.transpose());
                 for top in (0..dst.nrows()).step_by(BLOCK) {
