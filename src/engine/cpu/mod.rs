@@ -8,6 +8,7 @@ mod ahead;
 mod amx;
 mod attention;
 mod attention_one;
+mod awake;
 mod elementwise;
 mod few_rows;
 mod gelu;
@@ -134,7 +135,7 @@ impl Device for CpuDevice {
 
     fn run(&mut self, recording: &Recording) -> Result<(), EngineError> {
         let Self { memory, scratch, threads } = self;
-        threads.install(|| {
+        let run = || {
             let mut steps = &recording.steps[..];
             while let Some(step) = steps.first() {
                 let alike = linear::alike(steps, memory);
@@ -146,7 +147,8 @@ impl Device for CpuDevice {
                 steps = &steps[alike.max(1)..];
             }
             Ok(())
-        })
+        };
+        threads.install(|| awake::during(run))
     }
 
     fn freeze(&mut self, weights: &[View], precision: Precision) -> Result<(), EngineError> {

@@ -1,0 +1,50 @@
+//! Threads that stay awake while a recording runs. A decoding step is a hundred loops of some microseconds each, with
+//! more between them than an idle thread waits before it sleeps; and waking one takes longer than such a loop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// No more threads than this: loops so short are not worth more, and all of them ask the same one for work.
+const MOST: usize = 16;
+
+/// How often a thread waits for a moment between two questions for work, and how many questions it asks before it lets
+/// the system run somebody else.
+const WAITS: usize = 8;
+const QUESTIONS: usize = 16;
+
+/// Runs `body` on this thread of a pool while the others look for work.
+pub(super) fn during<R>(body: impl FnOnce() -> R) -> R {
+    let ended = Ended::default();
+    let (here, flag) = (rayon::current_thread_index(), ended.0.clone());
+    rayon::spawn_broadcast(move |thread| {
+        if Some(thread.index()) != here && thread.index() < MOST {
+            look_for_work(&flag);
+        }
+    });
+    body()
+}
+
+/// Set when this is dropped, by a panic too.
+#[derive(Default)]
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn look_for_work(ended: &AtomicBool) {
+    let mut questions = 0;
+    while !ended.load(Ordering::Acquire) {
+        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+            questions = 0;
+            continue;
+        }
+        (0..WAITS).for_each(|_| std::hint::spin_loop());
+        questions += 1;
+        if questions % QUESTIONS == 0 {
+            std::thread::yield_now();
+        }
+    }
+}
