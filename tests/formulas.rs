@@ -188,6 +188,19 @@ fn equal_questions_are_asked_once_and_all_in_one_call() {
 }
 
 #[test]
+fn one_question_about_two_columns_is_put_in_one_call() {
+    let table = table(&[("prompt", texts(&["p"; 3])), ("a", texts(&["1", "22", "333"])), ("b", texts(&["4444", "22", "1"]))]);
+    let score = |column| word("score", &[reference(), seq(column)]);
+    let mut asked = Asked::default();
+    let cells = eval::column(&(score("a") - score("b")).0, &table, [0; 2], &mut asked).expect("scores");
+    assert_eq!((asked.0, cells), (vec![4], floats(&[-3.0, 0.0, 2.0])), "1 and 22 stand twice");
+    let mut asked = Asked::default();
+    let longer = if_else(word(">", &[score("a"), num(1.5)]), score("b"), num(0.0));
+    let cells = eval::column(&longer.0, &table, [0; 2], &mut asked).expect("scores");
+    assert_eq!((asked.0, cells), (vec![3, 2], floats(&[0.0, 2.0, 1.0])), "what only a branch asks waits for its condition");
+}
+
+#[test]
 fn an_if_asks_only_about_the_rows_that_need_it() {
     let table =
         table(&[("prompt", texts(&["p"; 4])), ("answer", texts(&["a", "bb", "ccc", "dddd"])), ("x", floats(&[1.0, 0.0, 1.0, 0.0]))]);

@@ -1,6 +1,7 @@
 //! Questions to networks: all rows of a table in one call, equal questions once, chance by the row's name.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::value::{Cell, Table};
 
@@ -22,16 +23,23 @@ impl Eval<'_> {
         when: When,
     ) -> Result<Column, EvalError> {
         let Kind::Network(gives) = word.kind else { unreachable!("only network words are calls") };
-        let (per_row, mut asked) = self.cells(&self.program.nodes[slot].args, scope)?;
-        if !per_row {
-            asked = vec![asked.pop().expect("one row for all"); self.rows(scope)];
-        }
         let chance = gives == Gives::Sample;
+        let slots = if chance { vec![slot] } else { self.alike(slot, scope) };
+        let mut columns = Vec::with_capacity(slots.len());
+        for &slot in &slots {
+            let (per_row, mut asked) = self.cells(&self.program.nodes[slot].args, scope)?;
+            if !per_row {
+                asked = vec![asked.pop().expect("one row for all"); self.rows(scope)];
+            }
+            columns.push(asked);
+        }
+        // row by row, as what is asked of one row often begins alike
+        let asked: Vec<&Vec<Cell>> = (0..self.rows(scope)).flat_map(|row| columns.iter().map(move |asked| &asked[row])).collect();
         let names = if chance { self.row_names(scope) } else { vec![0; asked.len()] };
-        let keys: Vec<Key> = asked.iter().map(key::cells).collect();
+        let keys: Vec<Key> = asked.iter().map(|asked| key::cells(*asked)).collect();
         let (distinct, place) = if chance { ((0..asked.len()).collect(), (0..asked.len()).collect()) } else { distinct(&keys) };
-        let rows: Vec<Vec<Cell>> = distinct.iter().map(|&row| asked[row].clone()).collect();
-        let names: Vec<u64> = distinct.iter().map(|&row| names[row]).collect();
+        let rows: Vec<Vec<Cell>> = distinct.iter().map(|&at| asked[at].clone()).collect();
+        let names: Vec<u64> = distinct.iter().map(|&at| names[at]).collect();
         let answers = if rows.is_empty() {
             Vec::new()
         } else {
@@ -41,10 +49,26 @@ impl Eval<'_> {
         };
         if let Some(wrong) = answers.iter().position(|a| !fits(gives, a)).or((answers.len() != rows.len()).then_some(answers.len())) {
             let found = answers.get(wrong).map_or_else(|| format!("{} answers to {} questions", answers.len(), rows.len()), describe);
-            let row = distinct.get(wrong).copied();
+            let row = distinct.get(wrong).map(|at| at / slots.len());
             return Err(self.error(slot, scope, row, Cause::WrongAnswer { word: word.name, expected: expected(gives), found }));
         }
-        Ok(Column::from_cells(place.into_iter().map(|i: usize| answers[i].clone()).collect(), true))
+        let answered = |at: usize| {
+            let cells = place.iter().skip(at).step_by(slots.len()).map(|&i: &usize| answers[i].clone());
+            Column::from_cells(cells.collect(), true)
+        };
+        for (at, &slot) in slots.iter().enumerate().skip(1) {
+            self.scopes[scope].values[slot] = Some(Arc::new(answered(at)));
+        }
+        Ok(answered(0))
+    }
+
+    /// A call and those that put the same question to the same network about other texts of the rows: all at once, a text
+    /// that two of them begin with is read once.
+    fn alike(&self, slot: Slot, scope: usize) -> Vec<Slot> {
+        let (nodes, values) = (&self.program.nodes, &self.scopes[scope].values);
+        let is_alike = |&other: &Slot| self.certain[other] && values[other].is_none() && nodes[other].op == nodes[slot].op;
+        let others = (0..nodes.len()).filter(|&other| scope == 0 && self.certain[slot] && other != slot);
+        [slot].into_iter().chain(others.filter(is_alike)).collect()
     }
 
     pub(super) fn layout(&mut self, slot: Slot, scope: usize, word: Layout) -> Result<Column, EvalError> {

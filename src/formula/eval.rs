@@ -17,7 +17,7 @@ use super::number::Scalar;
 pub use super::prepared::{Prepared, column, single};
 use super::program::{Network, Op, Program, Slot, When};
 use super::scope::Scope;
-use super::shape::Form;
+use super::shape::{Changes, Form};
 use super::text::describe;
 use super::words::{Kind, Word};
 
@@ -107,12 +107,35 @@ pub(super) struct Eval<'a> {
     pub scopes: Vec<Scope>,
     /// Names of the table's rows, once they are needed.
     pub names: Option<Arc<[u64]>>,
+    /// The calls that [`Eval::need`] found.
+    pub certain: Vec<bool>,
 }
 
 impl<'a> Eval<'a> {
     pub fn new(program: &'a Program, forms: &'a [Form], inputs: Inputs<'a>, networks: &'a mut dyn Networks) -> Self {
         let root = Scope::table(inputs.table.len(), program.nodes.len());
-        Self { program, forms, inputs, networks, scopes: vec![root], names: None }
+        let certain = vec![false; program.nodes.len()];
+        Self { program, forms, inputs, networks, scopes: vec![root], names: None, certain }
+    }
+
+    /// Says that these slots will be asked for. The calls that they need whatever other networks answer may then be put
+    /// together.
+    pub fn need(&mut self, roots: &[Slot]) {
+        let nodes = &self.program.nodes;
+        let is_call = |slot: Slot| matches!(nodes[slot].op, Op::Call { .. });
+        let answered = dependents(self.program, is_call);
+        let mut needed = vec![false; nodes.len()];
+        roots.iter().for_each(|&root| needed[root] = true);
+        for slot in (0..nodes.len()).rev() {
+            if !needed[slot] {
+                continue;
+            }
+            // of an `if` the condition alone is sure to be needed
+            let most = if matches!(nodes[slot].op, Op::If) { 1 } else { usize::MAX };
+            nodes[slot].reads().take(most).for_each(|read| needed[read] = true);
+            let fixed = self.forms[slot].changes == Changes::Once;
+            self.certain[slot] = is_call(slot) && fixed && !nodes[slot].reads().any(|read| answered[read]);
+        }
     }
 
     /// The table's scope with everything that was computed.

@@ -160,6 +160,7 @@ impl Source {
     pub(super) fn fix(&self, eval: &mut Eval<'_>) -> Result<Fixed, EvalError> {
         let (program, forms) = (&self.tape.program, &self.tape.forms);
         let roots = self.roots();
+        eval.need(&roots);
         let wanted = program.cone(roots.iter().copied());
         let once = |slot: &Slot| forms[*slot].changes == Changes::Once;
         roots.iter().filter(|s| once(s)).try_for_each(|&slot| eval.get(slot, 0).map(drop))?;

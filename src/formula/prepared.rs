@@ -33,7 +33,9 @@ pub fn single(formula: &Formula, networks: &mut dyn Networks) -> Result<Cell, Ev
 
 fn over_table(formula: &Formula, table: &Table, key: [u32; 2], networks: &mut dyn Networks) -> Result<Arc<Column>, EvalError> {
     let (program, forms) = lowered(formula)?;
-    Eval::new(&program, &forms, inputs(table, key), networks).get(program.roots[0], 0)
+    let mut eval = Eval::new(&program, &forms, inputs(table, key), networks);
+    eval.need(&program.roots);
+    eval.get(program.roots[0], 0)
 }
 
 fn lowered(formula: &Formula) -> Result<(Program, Vec<Form>), EvalError> {
@@ -64,6 +66,7 @@ impl Prepared {
         let (program, forms) = lowered(formula)?;
         let across = dependents(&program, |slot| program.nodes[slot].crosses_rows());
         let mut eval = Eval::new(&program, &forms, inputs(table, key), networks);
+        eval.need(&program.roots);
         let mut asked: Vec<Slot> = program.roots.clone();
         asked.extend((0..across.len()).filter(|&slot| across[slot]).flat_map(|slot| program.nodes[slot].reads().collect::<Vec<_>>()));
         for slot in asked.into_iter().filter(|&slot| !across[slot]) {
