@@ -14,8 +14,9 @@ use std::marker::PhantomData;
 use std::sync::LazyLock;
 
 use faer::{MatMut, MatRef};
+use half::f16;
 
-use super::ahead::ask_line;
+use super::ahead::{AHEAD, ask, ask_line};
 
 /// Rows and columns of a tile of the result, which is one register.
 const SIDE: usize = 16;
@@ -26,19 +27,17 @@ pub(super) const BLOCK: usize = 2 * SIDE;
 /// Numbers that one instruction sums, in pairs.
 pub(super) const STEP: usize = 32;
 
-/// Parts of a number, the largest first.
-const PARTS: usize = 3;
-
 /// A tile of a factor: sixteen rows of sixteen pairs of `bf16`. Which numbers are a pair is free, as long as it is the
 /// same in both factors: here the ones that are 16 apart.
 type Tile = [__m512i; SIDE];
 
-/// `BLOCK` rows of the left factor or columns of the right one, over [`STEP`] numbers of the sum: by part, two tiles.
+/// `BLOCK` rows of the left factor or columns of the right one, over [`STEP`] numbers of the sum: by part of a number, the
+/// largest first, two tiles. Three parts are an `f32`; two are a half, or 16 bits of an `f32`.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Strip([[Tile; 2]; PARTS]);
+pub(super) struct Strip<const PARTS: usize>([[Tile; 2]; PARTS]);
 
-impl Strip {
+impl<const PARTS: usize> Strip<PARTS> {
     #[expect(unsafe_code, reason = "registers have no constant")]
     // SAFETY: any bits are numbers.
     pub(super) const ZERO: Self = unsafe { std::mem::zeroed() };
@@ -140,46 +139,13 @@ macro_rules! multiply {
     };
 }
 
-impl Unit {
-    /// # Panics
-    /// Without a unit.
-    ///
-    /// # Safety
-    /// The thread must have no other one, which would lose its setting with this one's end.
-    #[expect(unsafe_code, reason = "the instruction has no safe form")]
-    pub(super) unsafe fn new() -> Self {
-        assert!(here());
-        // SAFETY: the process may use the unit, and the shapes are ones that it has.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly, preserves_flags)) };
-        Self { not_send: PhantomData }
-    }
-
-    /// Cuts numbers into strips. `x` is (up to `BLOCK` rows or columns, numbers of the sum), one of its strides 1; what is
-    /// missing in the last strip is zero. As many rows of the same factor are asked for that come behind these.
-    #[expect(unsafe_code, reason = "calls code for instructions that were found")]
-    pub(super) fn fill(&self, side: Side, to: &mut [Strip], x: MatRef<'_, f32>) {
-        assert!(x.nrows() <= BLOCK && x.ncols().div_ceil(STEP) == to.len() && (x.row_stride() == 1 || x.col_stride() == 1));
-        for (at, strip) in to.iter_mut().enumerate() {
-            let x = x.subcols(STEP * at, STEP.min(x.ncols() - STEP * at));
-            for (half, top) in [0, SIDE].into_iter().enumerate() {
-                let top = top.min(x.nrows());
-                let x = x.subrows(top, SIDE.min(x.nrows() - top));
-                let to = strip.0.each_mut().map(|tiles| &mut tiles[half]);
-                // SAFETY: a unit comes with AVX-512 F and BW.
-                unsafe { if x.col_stride() == 1 { by_row(side, x, to) } else { by_column(side, x, to) } }
-            }
-        }
-    }
-
-    /// c = a b or c += a b, for a whole block whose rows lie in one piece each.
-    #[expect(unsafe_code, reason = "the instructions have no safe form")]
-    pub(super) fn multiply(&self, a: &[Strip], b: &[Strip], accumulate: bool, c: MatMut<'_, f32>) {
-        assert!(a.len() == b.len() && !a.is_empty() && (c.nrows(), c.ncols(), c.col_stride()) == (BLOCK, BLOCK, 1));
-        let stride = c.row_stride() * size_of::<f32>().cast_signed();
-        let c = c.as_ptr_mut().cast::<u8>();
-        // Parts of a times parts of b, as 0 is the largest: 00, 01, 02, then 20, 10, 11, which loads each as rarely as four
-        // registers allow. An address is [begin + bytes from one row to the next], and what is added to both says which
-        // tile it is.
+/// Computes a block from strips of so many parts; what is given last multiplies one of a by one of b.
+macro_rules! block {
+    ($a:ident, $b:ident, $accumulate:ident, $c:ident, $parts:literal, [$($line:expr),* $(,)?]) => {
+        assert!($a.len() == $b.len() && !$a.is_empty() && ($c.nrows(), $c.ncols(), $c.col_stride()) == (BLOCK, BLOCK, 1));
+        let stride = $c.row_stride() * size_of::<f32>().cast_signed();
+        let c = $c.as_ptr_mut().cast::<u8>();
+        // An address is [begin + bytes from one row to the next], and what is added to both says which tile it is.
         //
         // SAFETY: the registers have their shapes since `new`. Loads stay within the strips, which are as many on either
         // side; loads and stores of c within its rows.
@@ -198,6 +164,90 @@ impl Unit {
                 "tilezero tmm2",
                 "tilezero tmm3",
                 "2:",
+                $($line,)*
+                "add {a}, {strip}",
+                "add {b}, {strip}",
+                "dec {left}",
+                "jnz 2b",
+                "tilestored [{c} + {stride}], tmm0",
+                "tilestored [{c} + {stride} + 64], tmm1",
+                "tilestored [{lower} + {stride}], tmm2",
+                "tilestored [{lower} + {stride} + 64], tmm3",
+                add = in(reg) usize::from($accumulate),
+                a = inout(reg) $a.as_ptr() => _,
+                b = inout(reg) $b.as_ptr() => _,
+                left = inout(reg) $a.len() => _,
+                row = in(reg) size_of::<__m512i>(),
+                tile = const size_of::<Tile>(),
+                strip = const size_of::<Strip<$parts>>(),
+                c = in(reg) c,
+                lower = in(reg) c.wrapping_offset(SIDE.cast_signed() * stride),
+                stride = in(reg) stride,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    };
+}
+
+impl Unit {
+    /// # Panics
+    /// Without a unit.
+    ///
+    /// # Safety
+    /// The thread must have no other one, which would lose its setting with this one's end.
+    #[expect(unsafe_code, reason = "the instruction has no safe form")]
+    pub(super) unsafe fn new() -> Self {
+        assert!(here());
+        // SAFETY: the process may use the unit, and the shapes are ones that it has.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly, preserves_flags)) };
+        Self { not_send: PhantomData }
+    }
+
+    /// Cuts numbers into strips. `x` is (up to `BLOCK` rows or columns, numbers of the sum), one of its strides 1; what is
+    /// missing in the last strip is zero. As many rows of the same factor are asked for that come behind these.
+    #[expect(unsafe_code, reason = "calls code for instructions that were found")]
+    pub(super) fn fill<const PARTS: usize>(&self, side: Side, to: &mut [Strip<PARTS>], x: MatRef<'_, f32>) {
+        assert!(x.nrows() <= BLOCK && x.ncols().div_ceil(STEP) == to.len() && (x.row_stride() == 1 || x.col_stride() == 1));
+        for (at, strip) in to.iter_mut().enumerate() {
+            let x = x.subcols(STEP * at, STEP.min(x.ncols() - STEP * at));
+            for (half, top) in [0, SIDE].into_iter().enumerate() {
+                let top = top.min(x.nrows());
+                let x = x.subrows(top, SIDE.min(x.nrows() - top));
+                let to = strip.0.each_mut().map(|tiles| &mut tiles[half]);
+                // SAFETY: a unit comes with AVX-512 F and BW.
+                unsafe { if x.col_stride() == 1 { by_row(side, x, to) } else { by_column(side, x, to) } }
+            }
+        }
+    }
+
+    /// Cuts a panel (numbers of the sum, `BLOCK` columns) of a right factor into strips.
+    #[expect(unsafe_code, reason = "calls code for instructions that were found")]
+    pub(super) fn fill_halves(&self, to: &mut [Strip<2>], panel: &[f16]) {
+        assert!((panel.len() / BLOCK).div_ceil(STEP) == to.len());
+        for (to, panel) in to.iter_mut().zip(panel.chunks(STEP * BLOCK)) {
+            ask(panel, AHEAD);
+            for half in 0..2 {
+                let to = to.0.each_mut().map(|tiles| &mut tiles[half]);
+                // SAFETY: a unit comes with AVX-512 F and BW.
+                unsafe { by_column_of_halves(&panel[half * SIDE..], to) }
+            }
+        }
+    }
+
+    /// c = a b or c += a b, for a whole block whose rows lie in one piece each.
+    #[expect(unsafe_code, reason = "the instructions have no safe form")]
+    pub(super) fn multiply(&self, a: &[Strip<3>], b: &[Strip<3>], accumulate: bool, c: MatMut<'_, f32>) {
+        // Parts of a times parts of b, as 0 is the largest: 00, 01, 02, then 20, 10, 11, which loads each as rarely as four
+        // registers allow.
+        block!(
+            a,
+            b,
+            accumulate,
+            c,
+            3,
+            [
                 load_left!(0),
                 load_right!(0),
                 multiply!(),
@@ -212,28 +262,21 @@ impl Unit {
                 multiply!(),
                 load_right!(1),
                 multiply!(),
-                "add {a}, 6 * {tile}",
-                "add {b}, 6 * {tile}",
-                "dec {left}",
-                "jnz 2b",
-                "tilestored [{c} + {stride}], tmm0",
-                "tilestored [{c} + {stride} + 64], tmm1",
-                "tilestored [{lower} + {stride}], tmm2",
-                "tilestored [{lower} + {stride} + 64], tmm3",
-                add = in(reg) usize::from(accumulate),
-                a = inout(reg) a.as_ptr() => _,
-                b = inout(reg) b.as_ptr() => _,
-                left = inout(reg) a.len() => _,
-                row = in(reg) size_of::<__m512i>(),
-                tile = const size_of::<Tile>(),
-                c = in(reg) c,
-                lower = in(reg) c.wrapping_offset(SIDE.cast_signed() * stride),
-                stride = in(reg) stride,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
-            );
-        }
+            ]
+        );
+    }
+
+    /// The same with 16 bits of a and halves for b: 00, 01, 10.
+    #[expect(unsafe_code, reason = "the instructions have no safe form")]
+    pub(super) fn multiply_halves(&self, a: &[Strip<2>], b: &[Strip<2>], accumulate: bool, c: MatMut<'_, f32>) {
+        block!(
+            a,
+            b,
+            accumulate,
+            c,
+            2,
+            [load_left!(0), load_right!(1), multiply!(), load_right!(0), multiply!(), load_left!(1), multiply!(),]
+        );
     }
 }
 
@@ -248,7 +291,7 @@ impl Drop for Unit {
 /// The tiles of up to sixteen rows that lie in one piece each, of up to [`STEP`] numbers.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[expect(unsafe_code, reason = "loads of registers have no safe form")]
-fn by_row(side: Side, x: MatRef<'_, f32>, to: [&mut Tile; PARTS]) {
+fn by_row<const PARTS: usize>(side: Side, x: MatRef<'_, f32>, to: [&mut Tile; PARTS]) {
     let (low, high) = (first(x.ncols()), first(x.ncols().saturating_sub(SIDE)));
     let load = |row: usize| {
         let next = x.as_ptr().wrapping_offset((BLOCK + row).cast_signed() * x.row_stride());
@@ -264,7 +307,7 @@ fn by_row(side: Side, x: MatRef<'_, f32>, to: [&mut Tile; PARTS]) {
 /// The same where columns lie in one piece each.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[expect(unsafe_code, reason = "loads of registers have no safe form")]
-fn by_column(side: Side, x: MatRef<'_, f32>, to: [&mut Tile; PARTS]) {
+fn by_column<const PARTS: usize>(side: Side, x: MatRef<'_, f32>, to: [&mut Tile; PARTS]) {
     let rows = first(x.nrows());
     let column = |at: usize| {
         let there = if at < x.ncols() { rows } else { 0 };
@@ -276,6 +319,18 @@ fn by_column(side: Side, x: MatRef<'_, f32>, to: [&mut Tile; PARTS]) {
     tiles(x.ncols().min(SIDE), |at| (column(at), column(SIDE + at)), side == Side::Left, to);
 }
 
+/// The tiles of sixteen columns of a panel's rows, up to [`STEP`] of them.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[expect(unsafe_code, reason = "loads of registers have no safe form")]
+fn by_column_of_halves(panel: &[f16], to: [&mut Tile; 2]) {
+    let row = |at: usize| match panel.get(at * BLOCK..) {
+        // SAFETY: a row begins here, and so has sixteen numbers from here on.
+        Some(row) if row.len() >= SIDE => unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(row.as_ptr().cast())) },
+        _ => _mm512_setzero_ps(),
+    };
+    tiles(SIDE, |at| (row(at), row(SIDE + at)), false, to);
+}
+
 /// The first lanes of a register.
 fn first(lanes: usize) -> __mmask16 {
     if lanes < SIDE { (1 << lanes) - 1 } else { __mmask16::MAX }
@@ -284,19 +339,18 @@ fn first(lanes: usize) -> __mmask16 {
 /// Tiles whose first rows, or columns if `turned`, are the pairs of what `load` gives; the others are zero.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn tiles(rows: usize, load: impl Fn(usize) -> (__m512, __m512), turned: bool, to: [&mut Tile; PARTS]) {
-    let [high, middle, low] = to;
+fn tiles<const PARTS: usize>(rows: usize, load: impl Fn(usize) -> (__m512, __m512), turned: bool, mut to: [&mut Tile; PARTS]) {
     for row in 0..SIDE {
         let (x, y) = if row < rows { load(row) } else { (_mm512_setzero_ps(), _mm512_setzero_ps()) };
-        let (x, y) = (parts(x), parts(y));
-        high[row] = pair(x[0], y[0]);
-        middle[row] = pair(x[1], y[1]);
-        low[row] = pair(x[2], y[2]);
+        let (x, y) = (parts::<PARTS>(x), parts::<PARTS>(y));
+        for (tile, (x, y)) in to.iter_mut().zip(x.into_iter().zip(y)) {
+            tile[row] = pair(x, y);
+        }
     }
     if turned {
-        turn(high);
-        turn(middle);
-        turn(low);
+        for tile in to {
+            turn(tile);
+        }
     }
 }
 
@@ -307,17 +361,20 @@ fn pair(x: __m512i, y: __m512i) -> __m512i {
     _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(x), y)
 }
 
-/// Numbers that add up to `x`, the first two the nearest of 8 bits: cut off instead, all would err to the same side.
-/// A `bf16` is the upper half of each.
+/// Numbers that add up to `x`, each the nearest of 8 bits: cut off instead, all would err to the same side. A `bf16` is the
+/// upper half of each. The last is what is left: of three it has 8 bits, of two as many errors to one side as to the other.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn parts(x: __m512) -> [__m512i; PARTS] {
+fn parts<const PARTS: usize>(x: __m512) -> [__m512i; PARTS] {
     let (half, upper) = (_mm512_set1_epi32(0x8000), _mm512_set1_epi32(0xffff_0000_u32.cast_signed()));
-    let nearest = |x: __m512| _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(x), half), upper);
-    let high = nearest(x);
-    let rest = _mm512_sub_ps(x, _mm512_castsi512_ps(high));
-    let middle = nearest(rest);
-    [high, middle, _mm512_castps_si512(_mm512_sub_ps(rest, _mm512_castsi512_ps(middle)))]
+    let mut parts = [_mm512_castps_si512(x); PARTS];
+    for part in 1..PARTS {
+        let rest = parts[part - 1];
+        let nearest = _mm512_and_si512(_mm512_add_epi32(rest, half), upper);
+        parts[part - 1] = nearest;
+        parts[part] = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(rest), _mm512_castsi512_ps(nearest)));
+    }
+    parts
 }
 
 /// Transposes sixteen rows of sixteen words: within quarters of a register first, then the quarters.

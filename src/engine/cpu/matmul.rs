@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use half::f16;
 
 use super::few_rows;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -77,6 +78,19 @@ pub(super) fn unit() -> Option<Kernel> {
 /// The kernel of this processor's matrix unit: none that is known.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(super) fn unit() -> Option<Kernel> {
+    None
+}
+
+/// Where this processor has a matrix unit: y = x Wᵀ, or y += x Wᵀ, with W in panels of 32 rows, as `packed` keeps it.
+pub(super) type OfPanels = fn(MatMut<'_, f32>, bool, MatRef<'_, f32>, &[f16]);
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(super) fn unit_of_panels() -> Option<OfPanels> {
+    amx::here().then_some(tiles::product_of_panels)
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub(super) fn unit_of_panels() -> Option<OfPanels> {
     None
 }
 
