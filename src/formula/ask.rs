@@ -1,4 +1,5 @@
-//! Questions to networks: all rows of a table in one call, equal questions once, chance by the row's name.
+//! Questions to networks: all rows of a table in one call, and all columns that are asked about alike; equal questions once,
+//! chance by the row's name.
 
 use std::collections::HashMap;
 use std::sync::Arc;

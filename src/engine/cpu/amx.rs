@@ -1,9 +1,12 @@
-//! The matrix unit of newer Intel servers (AMX), used for `f32` products.
+//! The matrix unit of newer Intel servers (AMX), used for products of `f32`, and of `f32` and halves.
 //!
 //! The unit multiplies `bf16`, sixteen times as fast as AVX-512 multiplies `f32`. A number of 24 significant bits is the
 //! sum of three of 8 bits; of the nine products of two such sums, the three smallest are below half of the last bit that
 //! an `f32` keeps. Six are left: the precision of `f32`, at most 16 / 6 times as fast (Henry, Tang and Heinecke 2019,
 //! "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations").
+//!
+//! Weights that are kept as halves for decoding are two parts exactly, and three products with 16 bits of the other factor
+//! are as good as they are.
 //!
 //! The unit takes what is smaller than 2⁻¹²⁶ for zero, parts of numbers and sums included: below 2⁻¹⁰³ a number loses
 //! digits. An infinite factor makes a result that is no number.

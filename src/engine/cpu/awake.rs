@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// No more threads than this: loops so short are not worth more, and all of them ask the same one for work.
 const MOST: usize = 16;
 
-/// How often a thread waits for a moment between two questions for work, and how many questions it asks before it lets
-/// the system run somebody else.
+/// How often a thread waits for a moment between two questions for work, how many questions it asks before it lets the
+/// system run somebody else, and how many in a row before it gives up: a tenth of a millisecond. It must give up, as a
+/// thread may begin to look in the middle of work that `body` waits for.
 const WAITS: usize = 8;
 const QUESTIONS: usize = 16;
+const LAST: usize = 256;
 
 /// Runs `body` on this thread of a pool while the others look for work.
 pub(super) fn during<R>(body: impl FnOnce() -> R) -> R {
@@ -36,7 +38,7 @@ impl Drop for Ended {
 
 fn look_for_work(ended: &AtomicBool) {
     let mut questions = 0;
-    while !ended.load(Ordering::Acquire) {
+    while questions < LAST && !ended.load(Ordering::Acquire) {
         if rayon::yield_now() == Some(rayon::Yield::Executed) {
             questions = 0;
             continue;
