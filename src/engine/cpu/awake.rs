@@ -50,3 +50,33 @@ fn look_for_work(ended: &AtomicBool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_for_work_in_the_middle_of_work_ends() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+        let [begun, running, done] = [const { AtomicBool::new(false) }; 3];
+        let wait_for = |flag: &AtomicBool| {
+            while !flag.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+        };
+        let waiting = || {
+            wait_for(&begun);
+            during(|| {
+                running.store(true, Ordering::Release);
+                wait_for(&done);
+            });
+        };
+        let waited_for = || {
+            begun.store(true, Ordering::Release);
+            wait_for(&running);
+            assert_eq!(rayon::yield_now(), Some(rayon::Yield::Executed), "this thread begins to look");
+            done.store(true, Ordering::Release);
+        };
+        pool.install(|| rayon::join(waiting, waited_for));
+    }
+}
