@@ -200,6 +200,34 @@ fn one_question_about_two_columns_is_put_in_one_call() {
     assert_eq!((asked.0, cells), (vec![3, 2], floats(&[0.0, 2.0, 1.0])), "what only a branch asks waits for its condition");
 }
 
+/// Knows lengths from its first answer on, as a stage knows them from the first network that it loads.
+#[derive(Default)]
+struct Late(Asked);
+
+impl Networks for Late {
+    fn call(&mut self, call: Call<'_>, rows: &[Vec<Cell>]) -> Result<Vec<Cell>, Unanswered> {
+        self.0.call(call, rows)
+    }
+
+    fn lengths(&mut self, sequences: &[Cell]) -> Result<Vec<usize>, Unanswered> {
+        if self.0.0.is_empty() { Err("no tokenizer is at hand".into()) } else { self.0.lengths(sequences) }
+    }
+
+    fn artifact(&mut self, output: &Output) -> Result<Cell, Unanswered> {
+        self.0.artifact(output)
+    }
+}
+
+#[test]
+fn questions_that_cannot_be_put_together_are_put_one_by_one() {
+    let table = table(&[("prompt", texts(&["p"; 2])), ("a", texts(&["1", "22"])), ("b", texts(&["4444", "1"]))]);
+    let score = |column| word("score", &[reference(), column]);
+    let shorter = if_else(word(">", &[word("length", &[seq("b")]), num(2.0)]), seq("a"), seq("b"));
+    let mut late = Late::default();
+    let cells = eval::column(&(score(seq("a")) - score(shorter)).0, &table, [0; 2], &mut late).expect("scores");
+    assert_eq!((late.0.0, cells), (vec![2, 1], floats(&[0.0, 1.0])));
+}
+
 #[test]
 fn an_if_asks_only_about_the_rows_that_need_it() {
     let table =

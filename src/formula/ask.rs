@@ -10,25 +10,47 @@ use super::column::Column;
 use super::eval::{Call, Eval};
 use super::failure::{Cause, EvalError};
 use super::key::{self, Key};
-use super::program::{Network, Slot, When};
+use super::program::{Op, Slot};
 use super::text::describe;
-use super::words::{Kind, Layout, Network as Gives, Word};
+use super::words::{Kind, Layout, Network as Gives};
 
 impl Eval<'_> {
-    pub(super) fn call(
-        &mut self,
-        slot: Slot,
-        scope: usize,
-        word: &'static Word,
-        (network, other): (&Network, Option<&Network>),
-        when: When,
-    ) -> Result<Column, EvalError> {
+    pub(super) fn call(&mut self, slot: Slot, scope: usize) -> Result<Column, EvalError> {
+        let slots = self.alike(slot, scope);
+        let answers = match self.ask(&slots, scope) {
+            // what went wrong, and with which of them, shows when they are asked one by one
+            Err(_) if slots.len() > 1 => self.ask(&slots[..1], scope)?,
+            answers => answers?,
+        };
+        let mut answers = answers.into_iter();
+        let own = answers.next().expect("a column for every slot");
+        for (&slot, column) in slots[1..].iter().zip(answers) {
+            self.scopes[scope].values[slot] = Some(Arc::new(column));
+        }
+        Ok(own)
+    }
+
+    /// A call and those that put the same question to the same network about other texts of the rows. Asked at once, a
+    /// text that two of them begin with is read once.
+    fn alike(&self, slot: Slot, scope: usize) -> Vec<Slot> {
+        let (nodes, values) = (&self.program.nodes, &self.scopes[scope].values);
+        let is_alike = |&other: &Slot| {
+            let (a, b) = (&nodes[slot], &nodes[other]);
+            self.certain[other] && values[other].is_none() && a.op == b.op && a.args.len() == b.args.len()
+        };
+        let others = (0..nodes.len()).filter(|&other| scope == 0 && self.certain[slot] && other != slot);
+        [slot].into_iter().chain(others.filter(is_alike)).collect()
+    }
+
+    /// The answers to calls that differ in their arguments alone, a column for each.
+    fn ask(&mut self, slots: &[Slot], scope: usize) -> Result<Vec<Column>, EvalError> {
+        let program = self.program;
+        let node = &program.nodes[slots[0]];
+        let Op::Call { word, network, other, when } = &node.op else { unreachable!("only calls are asked") };
         let Kind::Network(gives) = word.kind else { unreachable!("only network words are calls") };
-        let chance = gives == Gives::Sample;
-        let slots = if chance { vec![slot] } else { self.alike(slot, scope) };
         let mut columns = Vec::with_capacity(slots.len());
-        for &slot in &slots {
-            let (per_row, mut asked) = self.cells(&self.program.nodes[slot].args, scope)?;
+        for &slot in slots {
+            let (per_row, mut asked) = self.cells(&program.nodes[slot].args, scope)?;
             if !per_row {
                 asked = vec![asked.pop().expect("one row for all"); self.rows(scope)];
             }
@@ -36,6 +58,7 @@ impl Eval<'_> {
         }
         // row by row, as what is asked of one row often begins alike
         let asked: Vec<&Vec<Cell>> = (0..self.rows(scope)).flat_map(|row| columns.iter().map(move |asked| &asked[row])).collect();
+        let chance = gives == Gives::Sample;
         let names = if chance { self.row_names(scope) } else { vec![0; asked.len()] };
         let keys: Vec<Key> = asked.iter().map(|asked| key::cells(*asked)).collect();
         let (distinct, place) = if chance { ((0..asked.len()).collect(), (0..asked.len()).collect()) } else { distinct(&keys) };
@@ -44,32 +67,20 @@ impl Eval<'_> {
         let answers = if rows.is_empty() {
             Vec::new()
         } else {
-            let call =
-                Call { word: word.name, network, other, when, key: self.inputs.key, names: &names, span: self.program.nodes[slot].span };
-            self.networks.call(call, &rows).map_err(|e| self.error(slot, scope, None, e))?
+            let (word, other, when, key) = (word.name, other.as_ref(), *when, self.inputs.key);
+            let call = Call { word, network, other, when, key, names: &names, span: node.span };
+            self.networks.call(call, &rows).map_err(|e| self.error(slots[0], scope, None, e))?
         };
         if let Some(wrong) = answers.iter().position(|a| !fits(gives, a)).or((answers.len() != rows.len()).then_some(answers.len())) {
             let found = answers.get(wrong).map_or_else(|| format!("{} answers to {} questions", answers.len(), rows.len()), describe);
             let row = distinct.get(wrong).map(|at| at / slots.len());
-            return Err(self.error(slot, scope, row, Cause::WrongAnswer { word: word.name, expected: expected(gives), found }));
+            return Err(self.error(slots[0], scope, row, Cause::WrongAnswer { word: word.name, expected: expected(gives), found }));
         }
-        let answered = |at: usize| {
+        let of_slot = |at: usize| {
             let cells = place.iter().skip(at).step_by(slots.len()).map(|&i: &usize| answers[i].clone());
             Column::from_cells(cells.collect(), true)
         };
-        for (at, &slot) in slots.iter().enumerate().skip(1) {
-            self.scopes[scope].values[slot] = Some(Arc::new(answered(at)));
-        }
-        Ok(answered(0))
-    }
-
-    /// A call and those that put the same question to the same network about other texts of the rows: all at once, a text
-    /// that two of them begin with is read once.
-    fn alike(&self, slot: Slot, scope: usize) -> Vec<Slot> {
-        let (nodes, values) = (&self.program.nodes, &self.scopes[scope].values);
-        let is_alike = |&other: &Slot| self.certain[other] && values[other].is_none() && nodes[other].op == nodes[slot].op;
-        let others = (0..nodes.len()).filter(|&other| scope == 0 && self.certain[slot] && other != slot);
-        [slot].into_iter().chain(others.filter(is_alike)).collect()
+        Ok((0..slots.len()).map(of_slot).collect())
     }
 
     pub(super) fn layout(&mut self, slot: Slot, scope: usize, word: Layout) -> Result<Column, EvalError> {

@@ -19,7 +19,7 @@ use super::program::{Network, Op, Program, Slot, When};
 use super::scope::Scope;
 use super::shape::{Changes, Form};
 use super::text::describe;
-use super::words::{Kind, Word};
+use super::words::{self, Kind, Word};
 
 /// A batched question to a network.
 #[derive(Clone, Copy, Debug)]
@@ -118,12 +118,15 @@ impl<'a> Eval<'a> {
         Self { program, forms, inputs, networks, scopes: vec![root], names: None, certain }
     }
 
-    /// Says that these slots will be asked for. The calls that they need whatever other networks answer may then be put
-    /// together.
+    /// Says that these slots will be asked for. Calls of frozen networks that they need whatever other networks answer may
+    /// then be put together.
     pub fn need(&mut self, roots: &[Slot]) {
         let nodes = &self.program.nodes;
-        let is_call = |slot: Slot| matches!(nodes[slot].op, Op::Call { .. });
-        let answered = dependents(self.program, is_call);
+        let answered = dependents(self.program, |slot| matches!(nodes[slot].op, Op::Call { .. }));
+        let may_join = |slot: Slot| match &nodes[slot].op {
+            Op::Call { word, network: Network::Artifact(_), .. } => !matches!(word.kind, Kind::Network(words::Network::Sample)),
+            _ => false,
+        };
         let mut needed = vec![false; nodes.len()];
         roots.iter().for_each(|&root| needed[root] = true);
         for slot in (0..nodes.len()).rev() {
@@ -134,7 +137,7 @@ impl<'a> Eval<'a> {
             let most = if matches!(nodes[slot].op, Op::If) { 1 } else { usize::MAX };
             nodes[slot].reads().take(most).for_each(|read| needed[read] = true);
             let fixed = self.forms[slot].changes == Changes::Once;
-            self.certain[slot] = is_call(slot) && fixed && !nodes[slot].reads().any(|read| answered[read]);
+            self.certain[slot] = may_join(slot) && fixed && !nodes[slot].reads().any(|read| answered[read]);
         }
     }
 
@@ -239,7 +242,7 @@ impl<'a> Eval<'a> {
                 Some(x) => Ok(Column::Numbers(Numbers::once(*x, Scalar::Float))),
                 None => Err(self.error(slot, scope, None, Cause::NotGiven { name: name.to_string() })),
             },
-            Op::Call { word, network, other, when } => self.call(slot, scope, word, (network, other.as_ref()), *when),
+            Op::Call { .. } => self.call(slot, scope),
             Op::Word(word) => self.word(slot, scope, word),
             Op::Over { word, along } => self.over(slot, scope, word, along),
             Op::If => self.choice(slot, scope),

@@ -1,8 +1,8 @@
 //! Sampling: many prompts at once over a cache of keys and values.
 //!
 //! A prompt is read once for all its samples, which attend to its rows as a shared prefix. A finished sample's place
-//! is filled by the next one. Which token is drawn depends on the seed, the sample's key and the token's position,
-//! never on what is computed beside it.
+//! is filled by the next one. What chance says of a token depends on the seed, the sample's key and the token's position,
+//! never on what is computed beside it; the last digits of the logits may, where many rows have another kernel than few.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

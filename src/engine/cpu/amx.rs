@@ -269,7 +269,7 @@ impl Unit {
         );
     }
 
-    /// The same with 16 bits of a and halves for b: 00, 01, 10.
+    /// The same with 16 bits of a and halves for b: 01, 00, 10.
     #[expect(unsafe_code, reason = "the instructions have no safe form")]
     pub(super) fn multiply_halves(&self, a: &[Strip<2>], b: &[Strip<2>], accumulate: bool, c: MatMut<'_, f32>) {
         block!(

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// No more threads than this: loops so short are not worth more, and all of them ask the same one for work.
+/// Of no more threads than this: all ask the same one for work, and it has to wake each of them first.
 const MOST: usize = 16;
 
 /// How often a thread waits for a moment between two questions for work, how many questions it asks before it lets the
-/// system run somebody else, and how many in a row before it gives up: a tenth of a millisecond. It must give up, as a
-/// thread may begin to look in the middle of work that `body` waits for.
+/// system run somebody else, and how many in a row before it gives up, until the next recording: some tenth of a
+/// millisecond. It must give up, as a thread may begin to look in the middle of work that `body` waits for.
 const WAITS: usize = 8;
 const QUESTIONS: usize = 16;
 const LAST: usize = 256;
@@ -17,12 +17,14 @@ const LAST: usize = 256;
 /// Runs `body` on this thread of a pool while the others look for work.
 pub(super) fn during<R>(body: impl FnOnce() -> R) -> R {
     let ended = Ended::default();
-    let (here, flag) = (rayon::current_thread_index(), ended.0.clone());
-    rayon::spawn_broadcast(move |thread| {
-        if Some(thread.index()) != here && thread.index() < MOST {
-            look_for_work(&flag);
-        }
-    });
+    if (2..=MOST).contains(&rayon::current_num_threads()) {
+        let (here, flag) = (rayon::current_thread_index(), ended.0.clone());
+        rayon::spawn_broadcast(move |thread| {
+            if Some(thread.index()) != here {
+                look_for_work(&flag);
+            }
+        });
+    }
     body()
 }
 
@@ -74,9 +76,11 @@ mod tests {
         let waited_for = || {
             begun.store(true, Ordering::Release);
             wait_for(&running);
-            assert_eq!(rayon::yield_now(), Some(rayon::Yield::Executed), "this thread begins to look");
+            let looked = rayon::yield_now();
             done.store(true, Ordering::Release);
+            looked
         };
-        pool.install(|| rayon::join(waiting, waited_for));
+        let ((), looked) = pool.install(|| rayon::join(waiting, waited_for));
+        assert_eq!(looked, Some(rayon::Yield::Executed));
     }
 }

@@ -42,7 +42,7 @@ const ALIGN: usize = 64;
 /// More rows of x than this are a blocked product's work.
 const FEW: usize = 128;
 
-/// A matrix unit takes 32 rows of x at a time, and vector instructions are as fast with so many.
+/// A matrix unit takes 32 rows of x at a time; with this many or fewer, vector instructions are as fast.
 const FOR_VECTORS: usize = 16;
 
 /// Multiply-adds that are worth a thread.
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_parts_nor_other_rows_change_a_bit() {
+    fn neither_parts_nor_other_rows_of_its_kernel_change_a_bit() {
         for (rows, precision) in [(13, Precision::Single), (13, Precision::Half), (40, Precision::Half)] {
             let whole = multiply((rows, 300, 150), precision, 1);
             for parts in [2, 3, 7] {

@@ -1,8 +1,8 @@
 //! Products by a matrix unit, a block of the result at a time.
 //!
 //! Both factors are first put in the order that the unit reads: the right one for as many columns as a core's own cache
-//! holds, the left one for the rows of a block. A result's sum is cut in the same places wherever its block lies, so
-//! results do not depend on how a product is shared among threads.
+//! holds, the left one for the rows of a block; the few rows of decoding stay, and the weights pass by. A result's sum is
+//! cut in the same places wherever its block lies, so results do not depend on how a product is shared among threads.
 
 use std::cell::RefCell;
 
@@ -63,17 +63,20 @@ pub(super) fn product(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_, f32>
 /// zeros.
 pub(super) fn product_of_panels(mut y: MatMut<'_, f32>, accumulate: bool, x: MatRef<'_, f32>, panels: &[f16]) {
     with_unit(|unit, (_, Factors { left, right })| {
-        let steps = x.ncols().div_ceil(STEP);
-        let left = order(unit, Side::Left, left, x);
-        let right = some(right, steps);
-        for (at, panel) in panels.chunks_exact(BLOCK * x.ncols()).enumerate() {
-            unit.fill_halves(right, panel);
-            let columns = at * BLOCK..y.ncols().min((at + 1) * BLOCK);
-            let mut y = y.as_mut().subcols_mut(columns.start, columns.len());
-            for (left, top) in left.chunks_exact(steps).zip((0..).step_by(BLOCK)) {
-                let height = BLOCK.min(y.nrows() - top);
-                let multiply = |y: MatMut<'_, f32>, add| unit.multiply_halves(left, right, add, y);
-                whole_block(y.as_mut().subrows_mut(top, height), accumulate, multiply);
+        let depth = x.ncols();
+        for begin in (0..depth).step_by(DEPTH) {
+            let deep = DEPTH.min(depth - begin);
+            let steps = deep.div_ceil(STEP);
+            let left = order(unit, Side::Left, left, x.subcols(begin, deep));
+            let right = some(right, steps);
+            for (panel, first) in panels.chunks_exact(BLOCK * depth).zip((0..).step_by(BLOCK)) {
+                unit.fill_halves(right, &panel[begin * BLOCK..][..deep * BLOCK]);
+                let width = BLOCK.min(y.ncols() - first);
+                for (left, top) in left.chunks_exact(steps).zip((0..).step_by(BLOCK)) {
+                    let height = BLOCK.min(y.nrows() - top);
+                    let multiply = |y: MatMut<'_, f32>, add| unit.multiply_halves(left, right, add, y);
+                    whole_block(y.as_mut().submatrix_mut(top, first, height, width), accumulate || begin > 0, multiply);
+                }
             }
         }
     });
