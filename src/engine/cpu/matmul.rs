@@ -114,7 +114,16 @@ pub(super) fn product_here(dst: MatMut<'_, f32>, accumulate: bool, a: MatRef<'_,
 
 /// How many threads a product (M, K) (K, N) is worth.
 pub(super) fn worthwhile_parts(m: usize, n: usize, k: usize) -> usize {
-    let work = m * n * k + FETCH * (m * n + m * k + n * k);
+    parts_for(work(m, n, k))
+}
+
+/// What a product (M, K) (K, N) takes, in multiply-adds.
+pub(super) fn work(m: usize, n: usize, k: usize) -> usize {
+    m * n * k + FETCH * (m * n + m * k + n * k)
+}
+
+/// How many threads so much work is worth.
+pub(super) fn parts_for(work: usize) -> usize {
     rayon::current_num_threads().min(work / WORTH_A_THREAD).max(1)
 }
 

@@ -45,12 +45,6 @@ const FEW: usize = 128;
 /// A matrix unit takes 32 rows of x at a time; with this many or fewer, vector instructions are as fast.
 const FOR_VECTORS: usize = 16;
 
-/// Multiply-adds that are worth a thread.
-const WORTH_A_THREAD: usize = 1 << 19;
-
-/// Multiply-adds that take as long as fetching a number.
-const FETCH: usize = 8;
-
 /// Copies of weights, in one piece of memory: decoding runs through all of it for every token, and pages of many
 /// small pieces would each have to be found. The pages outlast the copies, for the same weights are packed again after
 /// the next step of training, and new pages cost more than filling them.
@@ -146,7 +140,7 @@ impl<'a> Packed<'a> {
 /// Takes products that need nothing of each other, as if their panels stood in one row: sharing them out among threads
 /// costs as much for all as for one.
 pub(super) fn products(all: Vec<Product<'_>>) {
-    let parts = rayon::current_num_threads().min(all.iter().map(Product::work).sum::<usize>() / WORTH_A_THREAD).max(1);
+    let parts = matmul::parts_for(all.iter().map(Product::work).sum());
     share(all, parts);
 }
 
@@ -225,8 +219,7 @@ impl WithSimd for Product<'_> {
 impl Product<'_> {
     /// Multiply-adds that it is worth.
     fn work(&self) -> usize {
-        let (m, n, k) = (self.y.nrows(), self.y.ncols(), self.packed.depth);
-        m * n * k + FETCH * (m * n + m * k + n * k)
+        matmul::work(self.y.nrows(), self.y.ncols(), self.packed.depth)
     }
 
     fn take(self) {
